@@ -1,0 +1,116 @@
+"""The two passes over the images, as Beam transforms.
+
+First `Survey` opens every image and keeps only what it tells; after the split is known,
+`WriteExamples` reads the bytes again. The images themselves thus never wait between two steps,
+and memory does not grow with their number.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import apache_beam as beam
+
+from components import progress
+from components.example_gen import example, imaging
+from components.example_gen.listing import LeftOut
+from components.example_gen.record import ImageFacts, XrayFile
+from components.example_gen.split import Surveyed
+
+_REPORT_EVERY = 50
+
+
+class Survey(beam.PTransform):
+    """`XrayFile`s to lines of JSON: a `Surveyed` or a `LeftOut` each, see `parse_survey`."""
+
+    def __init__(self, total: int):
+        super().__init__()
+        self._total = total
+
+    def expand(self, files: beam.PCollection) -> beam.PCollection:
+        """The transform."""
+        return (
+            files
+            | "Spread" >> beam.Reshuffle()
+            | "Open" >> beam.ParDo(_Open(self._total))
+            | "Serialize" >> beam.Map(json.dumps)
+        )
+
+
+class WriteExamples(beam.PTransform):
+    """`Surveyed` images to gzipped TFRecords of Examples below a folder."""
+
+    def __init__(self, folder: str, total: int):
+        super().__init__()
+        self._folder = folder
+        self._total = total
+
+    def expand(self, images: beam.PCollection) -> beam.PCollection:
+        """The transform."""
+        return (
+            images
+            | "Spread" >> beam.Reshuffle()
+            | "Encode" >> beam.ParDo(_Encode(self._total))
+            # No fixed number of shards: Beam would gather all Examples in memory to make it so.
+            | "Write"
+            >> beam.io.WriteToTFRecord(f"{self._folder}/data_tfrecord", file_name_suffix=".gz")
+        )
+
+
+def parse_survey(line: str) -> Surveyed | LeftOut:
+    """An output of `Survey`, read back."""
+    fields = json.loads(line)
+    if "reason" in fields:
+        return LeftOut(**fields)
+    file = fields["file"]
+    file["findings"] = tuple(file["findings"])
+    file["boxes"] = tuple(tuple(box) for box in file["boxes"])
+    return Surveyed(XrayFile(**file), ImageFacts(**fields["facts"]))
+
+
+class _Counter:
+    """Progress across the threads of one worker process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._done: dict[str, int] = {}
+
+    def add(self, what: str, total: int) -> None:
+        with self._lock:
+            done = self._done[what] = self._done.get(what, 0) % total + 1
+        if done % _REPORT_EVERY == 0 or done == total:
+            progress.report(done, total, what)
+
+
+_COUNTER = _Counter()
+
+
+class _Open(beam.DoFn):
+    def __init__(self, total: int):
+        self._total = total
+
+    def process(self, file: XrayFile) -> Iterator[dict]:
+        try:
+            _, facts = imaging.read_image(Path(file.path).read_bytes())
+        except imaging.BadImageError as error:
+            yield dataclasses.asdict(LeftOut(file.path, str(error)))
+        except OSError as error:
+            reason = f"file cannot be read: {error.strerror}"
+            yield dataclasses.asdict(LeftOut(file.path, reason))
+        else:
+            yield dataclasses.asdict(Surveyed(file, facts))
+        _COUNTER.add("images checked", self._total)
+
+
+class _Encode(beam.DoFn):
+    def __init__(self, total: int):
+        self._total = total
+
+    def process(self, image: Surveyed) -> Iterator[bytes]:
+        encoded = imaging.servable_bytes(Path(image.file.path).read_bytes())
+        yield example.to_example(image.file, image.facts, encoded).SerializeToString()
+        _COUNTER.add("images written", self._total)

@@ -1,0 +1,60 @@
+"""What a dataset module gives back: the images it found, and those it left out and why."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from components.example_gen.record import XrayFile
+
+IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
+
+
+class DatasetError(ValueError):
+    """The data as a whole cannot be used; the message says what to do about it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LeftOut:
+    """An image, or a row of a table, that does not become an Example.
+
+    Attributes:
+      source: the path of the file, or the name in the table's row.
+      reason: in words; the same words for the same reason, so that they can be counted.
+    """
+
+    source: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """One dataset's images before any of them is opened.
+
+    Attributes:
+      dataset: the registered name.
+      files: the images to read.
+      left_out: everything else that was found.
+      tables: the CSV files that the listing was read from.
+    """
+
+    dataset: str
+    files: tuple[XrayFile, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    tables: tuple[Path, ...] = ()
+
+    def fingerprint(self) -> str:
+        """A hexadecimal digest that changes when a file comes, goes or is rewritten."""
+        digest = hashlib.sha256()
+        for path in sorted([file.path for file in self.files] + [str(t) for t in self.tables]):
+            status = Path(path).stat()
+            digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+        return digest.hexdigest()[:16]
+
+
+def count_reasons(left_out: Iterable[LeftOut]) -> dict[str, int]:
+    """How many were left out for each reason, the most frequent first."""
+    return dict(collections.Counter(one.reason for one in left_out).most_common())

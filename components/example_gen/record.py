@@ -1,0 +1,92 @@
+"""The Example contract: one record for every dataset.
+
+A dataset module lists `XrayFile`s (what is known of an image without opening it), `imaging`
+measures `ImageFacts` (what its bytes tell), and `example.to_example` joins both. A value that a
+dataset does not have is an absent feature, never an invented one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+NORMAL = 0
+PNEUMONIA = 1
+CLASS_NAMES = ("normal", "pneumonia")
+
+IMAGE = "image/encoded"
+SHA256 = "image/sha256"
+DATASET = "dataset"
+FILENAME = "filename"
+PATIENT_ID = "patient_id"
+LABEL = "label"
+ETIOLOGY = "etiology"
+BOXES = "boxes"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class XrayFile:
+    """What a dataset's layout and tables say of one image.
+
+    Attributes:
+      path: where the image is.
+      dataset: the registered name, such as `pediatric`.
+      filename: the file's name as found on disk.
+      patient_id: the grouping key for splits, unique across datasets.
+      label: 0 normal, 1 pneumonia.
+      findings: finding names, at least one.
+      source_split: the folder of the published split, where there is one.
+      etiology: `bacteria`, `virus` or `none` (pediatric only).
+      age_years: in whole years (NIH only).
+      sex: `F` or `M` (NIH only).
+      view_position: `PA` or `AP` (NIH only).
+      follow_up: number of the follow-up visit, 0 for the first (NIH only).
+      boxes: x, y, width, height of each marked finding, as fractions of the image.
+    """
+
+    path: str
+    dataset: str
+    filename: str
+    patient_id: str
+    label: int
+    findings: tuple[str, ...]
+    source_split: str | None = None
+    etiology: str | None = None
+    age_years: int | None = None
+    sex: str | None = None
+    view_position: str | None = None
+    follow_up: int | None = None
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageFacts:
+    """What the bytes of an image file tell.
+
+    They stand for the pixels where pixels cannot be watched, in TFDV above all. Grey levels are
+    on [0, 1].
+
+    Attributes:
+      sha256: hexadecimal digest of the original file.
+      format: `JPEG`, `PNG` ...: what the bytes are, whatever the file is called.
+      height: of the original image, in pixels.
+      width: of the original image, in pixels.
+      file_bytes: size of the original file.
+      mean: mean grey level.
+      std: standard deviation of the grey levels.
+      p01: first percentile of the grey levels.
+      p99: ninety-ninth percentile of the grey levels.
+      black_border: share of the outermost frame (one twentieth of each side) that is black.
+      sharpness: variance of the Laplacian at a common scale of 256 pixels.
+    """
+
+    sha256: str
+    format: str
+    height: int
+    width: int
+    file_bytes: int
+    mean: float
+    std: float
+    p01: float
+    p99: float
+    black_border: float
+    sharpness: float

@@ -1,0 +1,34 @@
+"""A digest of a node's source, for its cache key.
+
+TFX caches a node by its inputs and settings. The code of a custom node, and of functions given
+as dotted paths, is not among them, so an edited node would be answered from a stale cache.
+Pass the digest as a setting, and the edit counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+_COMPONENTS = Path(__file__).parent
+_SOURCES = {".py", ".jinja", ".pbtxt"}
+
+
+def source_digest(*nodes: str) -> str:
+    """A hexadecimal digest of the source files of some nodes.
+
+    Args:
+      *nodes: names of folders in `components/`; name the node's own and those it calls.
+
+    Raises:
+      ValueError: if there is no such folder.
+    """
+    digest = hashlib.sha256()
+    for node in sorted(nodes):
+        folder = _COMPONENTS / node
+        if not folder.is_dir():
+            raise ValueError(f"no node {node!r} in {_COMPONENTS}")
+        for file in sorted(p for p in folder.rglob("*") if p.suffix in _SOURCES):
+            digest.update(file.relative_to(_COMPONENTS).as_posix().encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
