@@ -259,7 +259,7 @@ class RestClient(ServingClient):
 # are as many as there are decoders. The first kind is the one that can be listed.
 _FAULTY_REQUEST = re.compile(
     r"Missing ModelSpec|ModelSpec has no name|input size does not match signature|"
-    r"output tensor alias|Serving signature|not found in signature|Expects arg\[|"
+    r"(in|out)put tensor alias|Serving signature|not found in signature|Expects arg\[|"
     r"Batching Run\(\)|Missing 'inputs'|JSON|Failed to process element|instances is a plain|"
     r"Malformed request|Failed to convert version"
 )

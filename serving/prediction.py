@@ -119,6 +119,11 @@ class Predictor(ABC):
         self.model = model
         self.batch_size = batch_size
 
+    @property
+    def threshold(self) -> float | None:
+        """The model's operating point; None where it cannot be known, as over a network."""
+        return None
+
     @abstractmethod
     def run(self, images: Sequence[bytes]) -> Mapping[str, Any]:
         """Runs the model once.
@@ -256,10 +261,8 @@ def read_image(path: Path) -> bytes:
 
 def refusal(message: str) -> str:
     """The cause in an error message of TensorFlow's, without the graph around it."""
-    message = re.sub(r"\{\{function_node [^}]*\}\}|\[\[.*?\]\]|\[Op:[^]]*\]", "", message)
-    lines = [
-        re.sub(r"^\(\d+\)\s+[A-Z_]+:", "", line.strip()).strip() for line in message.splitlines()
-    ]
+    bare = re.sub(r"\{\{function_node [^}]*\}\}|\[\[.*?\]\]|\[Op:[^]]*\]", "", message)
+    lines = [re.sub(r"^\(\d+\)\s+[A-Z_]+:", "", line.strip()).strip() for line in bare.splitlines()]
     causes = [line for line in lines if line and not _GRAPH_CHATTER.match(line)]
     return " ".join(dict.fromkeys(causes)) or message.strip()
 
@@ -295,7 +298,7 @@ def _kind(content: bytes) -> str:
 
 
 def _is_image_of(folder: Path, file: Path) -> bool:
-    # Archives packed on a Mac, the public chest X-ray sets among them, carry a "._x.jpeg"
+    # Archives packed on a Mac, the public pediatric set's among them, carry a "._x.jpeg"
     # of metadata for every x.jpeg.
     hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
     return not hidden and file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()

@@ -10,12 +10,7 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec
 
 from components.example_gen import executor
-
-
-class IngestReport(tfx.dsl.Artifact):
-    """`ingest.json`: what was read, kept and left out, with reasons."""
-
-    TYPE_NAME = "IngestReport"
+from components.example_gen.artifacts import IngestReport
 
 
 class XrayExampleGenSpec(component_spec.ComponentSpec):
@@ -92,5 +87,3 @@ class XrayExampleGen(base_beam_component.BaseBeamComponent):
                 report=tfx.dsl.Channel(type=IngestReport),
             )
         )
-
-

@@ -8,12 +8,13 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from components.errors import InputError
 from components.example_gen.record import XrayFile
 
 IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
 
 
-class DatasetError(ValueError):
+class DatasetError(InputError):
     """The data as a whole cannot be used; the message says what to do about it."""
 
 

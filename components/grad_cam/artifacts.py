@@ -14,4 +14,4 @@ class ExplanationReport(artifact.Artifact):
       overlays/*.png: the heat maps on their films.
     """
 
-    TYPE_NAME = "ExplanationReport"
+    TYPE_NAME = "components.ExplanationReport"

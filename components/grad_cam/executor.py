@@ -33,6 +33,7 @@ CODE = "code"
 
 HTML_FILE = "report.html"
 INDEX_FILE = "cases.json"
+OVERLAY_FOLDER = "overlays"
 
 _SCORING_BATCH = 32
 _EXPLAINING_BATCH = 16
@@ -66,7 +67,7 @@ class Executor(base_executor.BaseExecutor):
         )
         pictures = films.read_chosen(files, {x.case.sha256 for x in chosen})
         maps = _explain(
-            [pictures[x.case.sha256][0] for x in chosen], grad_cam, contract.image_size
+            [pictures[x.case.sha256].encoded for x in chosen], grad_cam, contract.image_size
         )
         reference = overlay.reference_scale(maps)
         explained = [
@@ -126,9 +127,7 @@ def _score(
     return scored
 
 
-def _explain(
-    encoded: Sequence[bytes], grad_cam: GradCam, image_size: int
-) -> NDArray[np.float32]:
+def _explain(encoded: Sequence[bytes], grad_cam: GradCam, image_size: int) -> NDArray[np.float32]:
     maps = []
     for start in range(0, len(encoded), _EXPLAINING_BATCH):
         batch = tf.constant(encoded[start : start + _EXPLAINING_BATCH])
@@ -140,32 +139,30 @@ def _explain(
 def _draw(
     number: int,
     selected: cases.SelectedCase,
-    picture: tuple[bytes, list[float]],
+    picture: films.Film,
     cam: NDArray[np.float32],
     reference: float,
     opacity: float,
 ) -> report.ExplainedCase:
-    encoded, sides = picture
-    film = overlay.read_film(encoded)
-    boxes = overlay.as_boxes(sides)
+    film = overlay.read_film(picture.encoded)
     heat = overlay.to_heat(cam, reference)
+    overlaid = overlay.draw_overlay(film, heat, opacity=opacity, boxes=picture.boxes)
     return report.ExplainedCase(
         selected=selected,
         film_png=overlay.to_png(film),
-        overlay_png=overlay.to_png(overlay.draw_overlay(film, heat, opacity=opacity, boxes=boxes)),
-        overlay_file=f"overlays/case_{number:02d}.png",
+        overlay_png=overlay.to_png(overlaid),
+        overlay_file=f"{OVERLAY_FOLDER}/case_{number:02d}.png",
         peak=float(cam.max()),
         place=overlay.hottest_place(cam),
-        boxes=boxes,
+        boxes=picture.boxes,
     )
 
 
 def _write(uri: str, explained: report.Report) -> None:
-    fileio.makedirs(f"{uri}/overlays")
-    for case in explained.cases:
-        with fileio.open(f"{uri}/{case.overlay_file}", "wb") as file:
-            file.write(case.overlay_png)
-    with fileio.open(f"{uri}/{INDEX_FILE}", "w") as file:
-        file.write(json.dumps(report.index(explained), indent=2, ensure_ascii=False) + "\n")
-    with fileio.open(f"{uri}/{HTML_FILE}", "w") as file:
-        file.write(report.render_html(explained))
+    index = json.dumps(report.index(explained), indent=2, ensure_ascii=False) + "\n"
+    contents = {case.overlay_file: case.overlay_png for case in explained.cases}
+    contents |= {INDEX_FILE: index.encode(), HTML_FILE: report.render_html(explained).encode()}
+    fileio.makedirs(f"{uri}/{OVERLAY_FOLDER}")
+    for name, content in contents.items():
+        with fileio.open(f"{uri}/{name}", "wb") as file:
+            file.write(content)

@@ -87,7 +87,7 @@ def load_classifier(uri: str) -> keras.Model:
       ValueError: if there are several.
     """
     folder = f"{uri}/{_KERAS_FOLDER}"
-    found = sorted(fileio.glob(f"{folder}/*.keras"))
+    found = sorted(str(path) for path in fileio.glob(f"{folder}/*.keras"))
     if not found:
         raise FileNotFoundError(f"no .keras file in {folder}")
     if len(found) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,19 @@ _DETAILS = {
     "view_position": tf.string,
     "follow_up": tf.int64,
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Film:
+    """A film as it lies in its record.
+
+    Attributes:
+      encoded: an 8-bit grey or RGB JPEG or PNG.
+      boxes: x, y, width, height of each known finding, as fractions of the film.
+    """
+
+    encoded: bytes
+    boxes: tuple[tuple[float, float, float, float], ...]
 
 
 def count(files: Sequence[str]) -> int:
@@ -68,9 +82,7 @@ def read_batches(
         }
 
 
-def read_chosen(
-    files: Sequence[str], digests: Collection[str]
-) -> dict[str, tuple[bytes, list[float]]]:
+def read_chosen(files: Sequence[str], digests: Collection[str]) -> dict[str, Film]:
     """Read the films of chosen cases.
 
     Args:
@@ -78,7 +90,7 @@ def read_chosen(
       digests: the cases' `sha256`.
 
     Returns:
-      By digest, the encoded film and the record's `boxes`, flat (empty where it has none).
+      The films by digest.
     """
     features = {
         record.IMAGE: tf.io.FixedLenFeature([], tf.string),
@@ -92,13 +104,18 @@ def read_chosen(
         .filter(lambda film: tf.reduce_any(film[record.SHA256] == wanted))
     )
     return {
-        film[record.SHA256].decode(): (film[record.IMAGE], film[record.BOXES].tolist())
+        film[record.SHA256].decode(): Film(film[record.IMAGE], _boxes(film[record.BOXES].tolist()))
         for film in films.as_numpy_iterator()
     }
 
 
 def _records(files: Sequence[str]) -> tf.data.Dataset:
     return tf.data.TFRecordDataset(list(files), compression_type="GZIP")
+
+
+def _boxes(sides: Sequence[float]) -> tuple[tuple[float, float, float, float], ...]:
+    # The feature is flat, four numbers per box.
+    return tuple(zip(sides[0::4], sides[1::4], sides[2::4], sides[3::4], strict=True))
 
 
 def _details(batch: Mapping[str, Any]) -> list[dict[str, str]]:

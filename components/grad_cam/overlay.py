@@ -6,7 +6,7 @@ that no heat can be taken for the grey of bone, air or a marker on the film.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -98,14 +98,13 @@ def draw_overlay(
     height, width = film.shape
     smooth = cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR)
     blended = _blend(film, np.asarray(smooth, np.float32), opacity)
-    thickness = max(1, round(max(film.shape) / 256))
+    line = max(2, round(max(film.shape) / 256))
     for x, y, w, h in boxes:
-        corners = (
-            (round(x * width), round(y * height)),
-            (round((x + w) * width) - 1, round((y + h) * height) - 1),
-        )
-        cv2.rectangle(blended, *corners, color=(0, 0, 0), thickness=thickness + 2)
-        cv2.rectangle(blended, *corners, color=_BOX_RGB, thickness=thickness)
+        top_left = (round(x * width), round(y * height))
+        bottom_right = (round((x + w) * width) - 1, round((y + h) * height) - 1)
+        # A thin dark rim around the line, or it would be lost on a bright film.
+        cv2.rectangle(blended, top_left, bottom_right, color=(0, 0, 0), thickness=line + 1)
+        cv2.rectangle(blended, top_left, bottom_right, color=_BOX_RGB, thickness=line)
     return blended
 
 
@@ -129,23 +128,18 @@ def to_png(image: NDArray[np.uint8]) -> bytes:
 def hottest_place(cam: NDArray[np.float32]) -> str:
     """Where the hottest cell lies, such as `upper left`, in thirds of the image.
 
-    Left is the image's left, on a usual frontal film the patient's right.
+    Left is the image's left, on a usual frontal film the patient's right. An empty map is hot
+    `nowhere`.
     """
+    if not cam.any():
+        return "nowhere"
     row, column = np.unravel_index(int(np.argmax(cam)), cam.shape)
     vertical = _third((int(row) + 0.5) / cam.shape[0], ("upper", "middle", "lower"))
     horizontal = _third((int(column) + 0.5) / cam.shape[1], ("left", "centre", "right"))
     return f"{vertical} {horizontal}"
 
 
-def as_boxes(sides: Iterable[float]) -> list[tuple[float, float, float, float]]:
-    """Group the flat feature of the record, four numbers per box."""
-    flat = [float(side) for side in sides]
-    return [(flat[i], flat[i + 1], flat[i + 2], flat[i + 3]) for i in range(0, len(flat), 4)]
-
-
-def _blend(
-    film: NDArray[np.uint8], heat: NDArray[np.float32], opacity: float
-) -> NDArray[np.uint8]:
+def _blend(film: NDArray[np.uint8], heat: NDArray[np.float32], opacity: float) -> NDArray[np.uint8]:
     levels = np.round(heat * 255).astype(np.uint8)
     colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_PLASMA), cv2.COLOR_BGR2RGB)
     alpha = (opacity * heat)[..., np.newaxis]

@@ -92,6 +92,7 @@ def render_html(report: Report) -> str:
         "probability": format_probability,
         "logits": format_logits,
         "position": _position,
+        "heading": _heading,
     }
     source = resources.files(__package__).joinpath("report.html.jinja").read_text("utf-8")
     return environment.from_string(source).render(
@@ -159,3 +160,7 @@ def _data_uri(png: bytes) -> str:
 def _position(probability: float) -> str:
     fraction = (log_odds(probability) / _SCALE_END + 1) / 2
     return f"{100 * min(max(fraction, 0.0), 1.0):.1f}%"
+
+
+def _heading(name: str) -> str:
+    return name.replace("age_years", "age in years").replace("_", " ").capitalize()

@@ -14,6 +14,8 @@ from typing import Literal
 import keras
 import numpy as np
 
+from components.errors import InputError
+
 IMAGENET = "imagenet"
 NO_WEIGHTS = "none"
 
@@ -23,7 +25,7 @@ _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class WeightsError(ValueError):
+class WeightsError(InputError):
     """The weights that were asked for cannot be had."""
 
 

@@ -15,7 +15,9 @@ HEAD = "head"
 SCORE = "score"
 
 
-def build_head(features: int, *, units: int, dropout: float, l2: float, outputs: int = 1) -> keras.Model:
+def build_head(
+    features: int, *, units: int, dropout: float, l2: float, outputs: int = 1
+) -> keras.Model:
     """The part that is trained.
 
     The embedding is standardised first: without it a head on a randomly initialised backbone,

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli import DISCLAIMER
+
 if TYPE_CHECKING:
     from serving.prediction import Outcome, Predictor
 
 RUNS_DIR = Path("runs")
 MODEL_NAME = "cxr"
-DISCLAIMER = "Research and education only: not a diagnostic device."
 INPUT_ERROR = 2
 
 
@@ -66,11 +67,10 @@ def predict(
     except PredictionError as error:
         raise click.ClickException(str(error)) from error
 
-    threshold = getattr(predictor, "threshold", None)
     if as_json:
-        click.echo(_as_json(predictor.model, threshold, outcome))
+        click.echo(_as_json(predictor, outcome))
     else:
-        _print_table(threshold, outcome)
+        _print_table(predictor.threshold, outcome)
     if outcome.failures:
         for failure in outcome.failures:
             click.echo(f"Not predicted: {failure}", err=True)
@@ -121,8 +121,9 @@ def _client(address: str, *, rest: bool) -> Predictor:
         raise click.BadParameter(str(error), param_hint="--server") from error
 
 
-def _as_json(model: str, threshold: float | None, outcome: Outcome) -> str:
-    return json.dumps({"model": model, "threshold": threshold, **asdict(outcome)}, indent=2)
+def _as_json(predictor: Predictor, outcome: Outcome) -> str:
+    answer = {"model": predictor.model, "threshold": predictor.threshold, **asdict(outcome)}
+    return json.dumps(answer, indent=2)
 
 
 def _print_table(threshold: float | None, outcome: Outcome) -> None:
@@ -137,12 +138,12 @@ def _print_table(threshold: float | None, outcome: Outcome) -> None:
         table.add_column("Probability", justify="right")
         table.add_column("Threshold", justify="right")
         table.add_column("Decision")
-        shown = "-" if threshold is None else f"{threshold:.3f}"
+        shown = "-" if threshold is None else f"{threshold:.4f}"
         for prediction in outcome.predictions:
             # Text, because a file's name may hold what rich would read as markup.
             table.add_row(
                 Text(prediction.source),
-                f"{prediction.probability:.3f}",
+                f"{prediction.probability:.4f}",
                 shown,
                 Text(f"{prediction.label} ({prediction.decision})"),
             )

@@ -4,7 +4,7 @@ Curves are float arrays [n, 2] of (x, y) in chest units; images are float32 [hei
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -51,20 +51,55 @@ class Canvas:
         dy = ((rows - self.origin[1]) / self.scale).astype(np.float32)[:, None]
         return cos * dx + sin * dy, -sin * dx + cos * dy + np.float32(0.5)
 
-    def fill(self, curves: Iterable[Curve], *, soften: float = 0.0) -> Image:
+    def fill(self, curves: Sequence[Curve], *, soften: float = 0.0) -> Image:
         """Union of closed curves as coverage 0 to 1, blurred by `soften` chest units."""
         mask = np.zeros((self.height, self.width), np.uint8)
-        for curve in curves:
-            cv2.fillPoly(mask, [self._vertices(curve)], 255, cv2.LINE_AA, _SHIFT)
+        for vertices in self._vertices(curves):
+            # One by one: together, overlapping polygons would cancel out.
+            cv2.fillPoly(mask, [vertices], 255, cv2.LINE_AA, _SHIFT)
         return self._as_coverage(mask, soften)
 
-    def stroke(
-        self, curves: Sequence[Curve], *, width: float, soften: float = 0.0, closed: bool = False
-    ) -> Image:
-        """Lines of `width` chest units as coverage 0 to 1, blurred by `soften` chest units."""
+    def stroke(self, curves: Sequence[Curve], *, width: float, soften: float = 0.0) -> Image:
+        """Open lines of `width` chest units as coverage 0 to 1, blurred by `soften` units."""
         mask = np.zeros((self.height, self.width), np.uint8)
-        self.stroke_onto(mask, curves, width=width, level=1.0, closed=closed)
+        self.stroke_onto(mask, curves, width=width, level=1.0)
         return self._as_coverage(mask, soften)
+
+    def bones(
+        self,
+        shapes: Sequence[Curve],
+        *,
+        marrow: float,
+        cortex: float,
+        soften: float,
+        rims: Sequence[Curve] | None = None,
+    ) -> Image:
+        """Shapes filled with `marrow`, their rims drawn at 1, blurred by `soften` units.
+
+        Args:
+            shapes: closed curves.
+            marrow: level of the inside, 0 to 1.
+            cortex: width of the rims, chest units.
+            soften: standard deviation of the blur, chest units.
+            rims: open curves to draw in place of the shapes' whole outlines.
+        """
+        mask = np.zeros((self.height, self.width), np.uint8)
+        for vertices in self._vertices(shapes):
+            cv2.fillPoly(mask, [vertices], round(255 * marrow), cv2.LINE_AA, _SHIFT)
+        # A rim thinner than a pixel is drawn pale, and must not pale the marrow below it.
+        lines = np.zeros_like(mask) if cortex * self.scale < 1 else mask
+        self.stroke_onto(lines, rims or shapes, width=cortex, level=1.0, closed=rims is None)
+        return self._as_coverage(np.maximum(mask, lines), soften)
+
+    def halved(self) -> "Canvas":
+        """The same film at half of the resolution, for layers without fine detail."""
+        return Canvas(
+            -(-self.height // 2),
+            -(-self.width // 2),
+            self.scale / 2,
+            (self.origin[0] / 2, self.origin[1] / 2),
+            self.rotation,
+        )
 
     def stroke_onto(
         self,
@@ -79,13 +114,12 @@ class Canvas:
         pixels = width * self.scale
         thickness = max(1, round(pixels))
         colour = round(255 * level * min(1.0, pixels / thickness))
-        vertices = [self._vertices(curve) for curve in curves]
-        cv2.polylines(mask, vertices, closed, colour, thickness, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(mask, self._vertices(curves), closed, colour, thickness, cv2.LINE_AA, _SHIFT)
 
     def blur(self, image: Image, radius: float) -> Image:
         """Gaussian blur with a standard deviation of `radius` chest units."""
         sigma = radius * self.scale
-        if sigma < 0.3:
+        if sigma < 0.4:
             return image
         if sigma <= 4:
             return cv2.GaussianBlur(image, (0, 0), sigma).astype(np.float32, copy=False)
@@ -120,32 +154,45 @@ class Canvas:
             size: of the coarsest blobs, chest units; each octave is half as large.
             octaves: each has 0.6 of the amplitude of the coarser one.
         """
-        total = np.zeros((self.height, self.width), np.float32)
+        coarse = np.zeros((-(-self.height // 4), -(-self.width // 4)), np.float32)
+        fine = np.zeros((self.height, self.width), np.float32)
         power = 0.0
         for octave in range(octaves):
             cell = max(1.0, size * self.scale / 2**octave)
-            shape = (int(self.height / cell) + 3, int(self.width / cell) + 3)
-            grid = rng.standard_normal(shape, dtype=np.float32)
-            # A random phase, so that the grid's nodes do not fall on the same pixels.
-            shift_x, shift_y = rng.uniform(0, cell, 2)
-            matrix = np.array([[cell, 0, -shift_x], [0, cell, -shift_y]], np.float32)
-            layer = cv2.warpAffine(
-                grid, matrix, (self.width, self.height), flags=cv2.INTER_CUBIC
-            )
-            amplitude = 0.6**octave
-            total += amplitude * layer
-            power += amplitude**2 * 0.55
-        return (total / np.float32(np.sqrt(power))).astype(np.float32, copy=False)
+            amplitude = np.float32(0.6**octave)
+            if cell >= 12:  # smooth enough to be made at a quarter of the resolution
+                coarse += amplitude * _value_noise(rng, coarse.shape, cell / 4)
+            else:
+                fine += amplitude * _value_noise(rng, fine.shape, cell)
+            power += 0.55 * 0.36**octave
+        return (fine + self.enlarge(coarse)) / np.float32(np.sqrt(power))
 
-    def _vertices(self, curve: Curve) -> npt.NDArray[np.int32]:
-        return np.round(self.to_pixels(curve) * 2**_SHIFT).astype(np.int32)
+    def _vertices(self, curves: Sequence[Curve]) -> list[npt.NDArray[np.int32]]:
+        # One conversion for all of them: a vessel tree has hundreds of short curves.
+        pixels = self.to_pixels(np.concatenate(curves)) * 2**_SHIFT
+        ends = np.cumsum([len(curve) for curve in curves])
+        vertices = np.round(pixels).astype(np.int32)
+        starts = [0, *ends[:-1]]
+        return [vertices[start:end] for start, end in zip(starts, ends, strict=True)]
 
     def _as_coverage(self, mask: npt.NDArray[np.uint8], soften: float) -> Image:
         sigma = soften * self.scale
-        if 0.3 <= sigma <= 4:
+        if 0.4 <= sigma <= 4:
             mask = cv2.GaussianBlur(mask, (0, 0), sigma).astype(np.uint8, copy=False)
         coverage = mask.astype(np.float32) / np.float32(255)
         return self.blur(coverage, soften) if sigma > 4 else coverage
+
+
+def _value_noise(rng: np.random.Generator, shape: tuple[int, ...], cell: float) -> Image:
+    """Random values on a grid of `cell` pixels, interpolated to shape [height, width]."""
+    height, width = shape
+    grid_shape = (int(height / cell) + 3, int(width / cell) + 3)
+    grid = rng.standard_normal(grid_shape, dtype=np.float32)
+    size = (round(grid_shape[1] * cell), round(grid_shape[0] * cell))
+    layer = cv2.resize(grid, size, interpolation=cv2.INTER_CUBIC)
+    # A random phase, so that the grid's nodes do not fall on the same pixels in every film.
+    top, left = (int(shift) for shift in rng.uniform(0.5 * cell, 1.5 * cell, 2))
+    return layer[top : top + height, left : left + width].astype(np.float32, copy=False)
 
 
 def smooth(points: Sequence[tuple[float, float]], *, closed: bool, per_span: int = 10) -> Curve:

@@ -6,7 +6,6 @@ negative. The layers add up.
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from components.example_gen.synthetic import outlines
@@ -26,14 +25,16 @@ def aerated_depth(technique: Technique, anatomy: Anatomy) -> Image:
     canvas, floor = technique.canvas, technique.inspiration
     cavity = canvas.fill([outlines.lung(anatomy, side, floor) for side in _SIDES], soften=0.003)
     rounded = canvas.depth(cavity, 0.3 * anatomy.half_width / 0.55)
-    heart = _heart(technique, anatomy)
+    heart = _heart(canvas, technique, anatomy)
     # Lung lies behind the heart and, in the posterior recess, behind the domes.
-    return cavity * (0.5 + 0.5 * rounded) * (1 - 0.86 * heart)
+    covered = heart * (0.7 + 0.24 * canvas.depth(heart, 0.2))
+    return cavity * (0.5 + 0.5 * rounded) * (1 - covered)
 
 
 def soft_tissue(technique: Technique, anatomy: Anatomy, rng: np.random.Generator) -> Image:
     """Trunk, neck, arms, heart, abdomen and breasts."""
-    canvas, floor = technique.canvas, technique.inspiration
+    # Its edges are soft, so half of the resolution is enough.
+    canvas, floor = technique.canvas.halved(), technique.inspiration
     w = anatomy.half_width
     trunk = canvas.fill([outlines.body(anatomy)], soften=0.006)
     arms = canvas.fill(
@@ -43,12 +44,15 @@ def soft_tissue(technique: Technique, anatomy: Anatomy, rng: np.random.Generator
         ],
         soften=0.006,
     )
-    total = 0.22 * np.maximum(trunk, arms) + 0.62 * canvas.depth(trunk, 0.62 * w)
-    total += 0.26 * arms * canvas.depth(arms, 0.14)
-    heart = _heart(technique, anatomy)
-    total += heart * (0.06 + 0.16 * canvas.depth(heart, 0.34 * w))
+    limb = arms * (0.2 + 0.3 * canvas.depth(arms, 0.2))
+    total = np.maximum(trunk * (0.22 + 0.58 * canvas.depth(trunk, 0.7 * w)), limb)
+    total = total + 0.15 * np.minimum(limb, trunk)
+    flesh = canvas.blur(total, 0.02)
+    total = np.where(trunk > 0.5, flesh, total)
     below = canvas.fill([outlines.abdomen(anatomy, floor)], soften=0.005)
-    total += below * (0.1 + 0.14 * canvas.depth(below, 0.3))
+    heart = _heart(canvas, technique, anatomy) * (1 - below)
+    total += heart * (0.02 + 0.19 * canvas.depth(heart, 0.34 * w))
+    total += trunk * below * (0.06 + 0.2 * canvas.depth(below * trunk, 0.4))
     if anatomy.gas_bubble:
         total -= _gas_bubble(canvas, anatomy, floor, rng)
     if anatomy.breast:
@@ -56,7 +60,7 @@ def soft_tissue(technique: Technique, anatomy: Anatomy, rng: np.random.Generator
             shadow = canvas.fill([outlines.breast(anatomy, side)], soften=0.008)
             total += 0.22 * anatomy.breast * shadow * canvas.depth(shadow, 0.3)
     muscle = 0.02 * canvas.noise(rng, 0.3, octaves=4)
-    return (total + muscle * trunk).astype(np.float32, copy=False)
+    return technique.canvas.enlarge((total + muscle * trunk).astype(np.float32))
 
 
 def lungs(
@@ -69,17 +73,17 @@ def lungs(
     """Air, vessels and interstitium, with the air that opacities replace put back."""
     canvas = technique.canvas
     # Uneven aeration and crowded vessels are benign: they keep brightness from being the answer.
-    uneven = 1 + rng.uniform(0.03, 0.1) * canvas.noise(rng, 0.35, octaves=2)
+    uneven = 1 + rng.uniform(0.06, 0.14) * canvas.noise(rng, 0.35, octaves=2)
     x, y = canvas.coordinates(step=4)
     base = canvas.enlarge(np.float32(rng.normal(0, 0.13)) * (y - 0.5))
     lean = canvas.enlarge(np.float32(rng.normal(0, 0.1)) * x)
-    prominence = rng.uniform(0.16, 0.36)
-    interstitium = rng.uniform(0.008, 0.03) * canvas.noise(rng, 0.035, octaves=3)
+    prominence = rng.uniform(0.13, 0.21)
+    interstitium = rng.uniform(0.006, 0.016) * canvas.noise(rng, 0.035, octaves=3)
     replaced = np.zeros_like(air)
     for opacity in opacities:
         replaced = replaced + opacity.density * (1 - replaced)
     aerated = air * (1 - replaced)
-    depth = 0.64 * aerated * (uneven - base - lean)
+    depth = 0.55 * aerated * (uneven - base - lean)
     vessels = draw_vessels(canvas, anatomy) * prominence
     return (air * (vessels + interstitium) - depth).astype(np.float32, copy=False)
 
@@ -87,37 +91,44 @@ def lungs(
 def skeleton(technique: Technique, anatomy: Anatomy, rng: np.random.Generator) -> Image:
     """Ribs, spine, clavicles, shoulder blades and humeri."""
     canvas = technique.canvas
-    total = _ribs(canvas, anatomy) + _spine(canvas, anatomy)
+    # Over the heart ribs are faint, in adults more so.
+    veil = 0.35 if anatomy.style == "pediatric" else 0.65
+    total = _ribs(canvas, anatomy) * (1 - veil * _heart(canvas, technique, anatomy))
+    total += _spine(canvas, anatomy)
     lift = rng.normal(0.02, 0.03)
     spread = rng.uniform(0.0, 0.06) + (0.07 if technique.view == "PA" else 0.0)
     collar = [outlines.clavicle(anatomy, side, lift * (1 + 0.3 * side)) for side in _SIDES]
-    shafts = canvas.fill(
-        [np.concatenate([upper, lower[::-1]]) for upper, lower in collar], soften=0.002
+    total += 0.2 * canvas.bones(
+        [np.concatenate([upper, lower[::-1]]) for upper, lower in collar],
+        marrow=0.65,
+        cortex=0.007,
+        soften=0.002,
+        rims=[edge for pair in collar for edge in pair],
     )
-    cortex = canvas.stroke([edge for pair in collar for edge in pair], width=0.006, soften=0.0015)
-    total += 0.1 * shafts + 0.1 * cortex
     blades = [outlines.scapula(anatomy, side, spread) for side in _SIDES]
-    total += 0.035 * canvas.fill(blades, soften=0.004)
-    total += 0.05 * canvas.stroke(blades, width=0.008, soften=0.002, closed=True)
     humeri = [
         outlines.arm(anatomy, side, raised)[1]
         for side, raised in zip(_SIDES, technique.arms_raised, strict=True)
     ]
-    total += 0.14 * canvas.fill(humeri, soften=0.004)
-    total += 0.08 * canvas.stroke(humeri, width=0.008, soften=0.002, closed=True)
+    half = canvas.halved()
+    shoulders = 0.06 * half.bones(blades, marrow=0.55, cortex=0.014, soften=0.006)
+    shoulders += 0.17 * half.bones(humeri, marrow=0.7, cortex=0.014, soften=0.007)
+    total += canvas.enlarge(shoulders)
     return np.float32(anatomy.bone_density) * total
 
 
 def airways(canvas: Canvas, anatomy: Anatomy) -> Image:
     """The air column of the trachea and of the main bronchi, negative."""
+    film, canvas = canvas, canvas.halved()
     x = anatomy.trachea_shift
     carina = (x - 0.004, 0.31)
     trachea = smooth([(x, -0.5), (x, -0.1), (x - 0.006, 0.15), carina], closed=False)
     right = smooth([carina, (x - 0.05, 0.37), (x - 0.1, 0.44)], closed=False)
     left = smooth([carina, (x + 0.06, 0.36), (x + 0.12, 0.4)], closed=False)
     caliber = 0.052 if anatomy.style == "pediatric" else 0.062
-    column = 0.15 * canvas.stroke([trachea], width=caliber, soften=0.008)
-    return -column - 0.06 * canvas.stroke([right, left], width=0.65 * caliber, soften=0.01)
+    column = 0.16 * canvas.stroke([trachea], width=caliber, soften=0.011)
+    column += 0.06 * canvas.stroke([right, left], width=0.65 * caliber, soften=0.01)
+    return -film.enlarge(column)
 
 
 def electrodes(technique: Technique, rng: np.random.Generator) -> Image:
@@ -147,15 +158,13 @@ def _lead(site: tuple[float, float], rng: np.random.Generator) -> Curve:
     )
 
 
-def _heart(technique: Technique, anatomy: Anatomy) -> Image:
+def _heart(canvas: Canvas, technique: Technique, anatomy: Anatomy) -> Image:
     magnification = _AP_MAGNIFICATION if technique.view == "AP" else 1.0
     outline = outlines.mediastinum(anatomy, technique.inspiration, magnification)
-    return technique.canvas.fill([outline], soften=0.005)
+    return canvas.fill([outline], soften=0.005)
 
 
-def _gas_bubble(
-    canvas: Canvas, anatomy: Anatomy, floor: float, rng: np.random.Generator
-) -> Image:
+def _gas_bubble(canvas: Canvas, anatomy: Anatomy, floor: float, rng: np.random.Generator) -> Image:
     size = anatomy.gas_bubble
     centre = (
         anatomy.half_width * rng.uniform(0.36, 0.55),
@@ -175,16 +184,18 @@ def _ribs(canvas: Canvas, anatomy: Anatomy) -> Image:
         anterior += front
     x, y = canvas.coordinates(step=4)
     # Cartilage does not show: the front ends fade towards the sternum.
-    lateral = np.clip((np.abs(x) / anatomy.half_width - 0.3) / 0.35, 0, 1)
+    lateral = np.clip((np.abs(x) / anatomy.half_width - 0.3) / 0.35, 0, 1).astype(np.float32)
     # The lower ribs lie behind liver and spleen, where little contrast is left.
-    covered = 1 - 0.45 * np.clip((y - 0.85) / 0.25, 0, 1)
+    covered = 1 - 0.75 * np.clip((y - 0.8) / 0.25, 0, 1)
     edges = [half for band in posterior for half in np.split(band, 2)]
     lower = [np.split(band, 2)[1] for band in anterior]
-    back_map = 0.085 * canvas.fill(posterior, soften=0.0025)
-    back_map += 0.055 * canvas.stroke(edges, width=0.005, soften=0.0018)
-    front_map = 0.065 * canvas.fill(anterior, soften=0.003)
-    front_map += 0.03 * canvas.stroke(lower, width=0.005, soften=0.0018)
-    return (back_map + front_map * canvas.enlarge(lateral)) * canvas.enlarge(covered)
+    back_map = 0.12 * canvas.bones(posterior, marrow=0.6, cortex=0.006, soften=0.002, rims=edges)
+    front_map = 0.09 * canvas.bones(anterior, marrow=0.65, cortex=0.006, soften=0.003, rims=lower)
+    # Where they turn, along the wall, the beam meets ribs edge on.
+    turning = 1 + 0.7 * np.clip((np.abs(x) / anatomy.half_width - 0.78) / 0.2, 0, 1)
+    bones = back_map + front_map * canvas.enlarge(lateral)
+    contrast = (covered * turning).astype(np.float32)
+    return (bones * canvas.enlarge(contrast)).astype(np.float32, copy=False)
 
 
 def _spine(canvas: Canvas, anatomy: Anatomy) -> Image:
@@ -192,8 +203,7 @@ def _spine(canvas: Canvas, anatomy: Anatomy) -> Image:
     midline = np.stack([outlines.spine_x(anatomy, levels), levels], axis=1)
     column = canvas.stroke([midline], width=2.1 * outlines.SPINE_HALF_WIDTH, soften=0.008)
     bodies = outlines.vertebrae(anatomy)
-    filled = canvas.fill(bodies, soften=0.003)
-    plates = canvas.stroke(bodies, width=0.007, soften=0.002, closed=True)
+    filled = canvas.bones(bodies, marrow=0.64, cortex=0.008, soften=0.0025)
     pedicles = []
     processes = []
     for body in bodies:
@@ -201,5 +211,5 @@ def _spine(canvas: Canvas, anatomy: Anatomy) -> Image:
         half = np.ptp(body[:, 0]) / 2
         pedicles += [ellipse((x + s * 0.62 * half, y - 0.012), (0.014, 0.02)) for s in _SIDES]
         processes.append(ellipse((x, y + 0.03), (0.011, 0.024)))
-    rings = canvas.stroke(pedicles + processes, width=0.006, soften=0.002, closed=True)
-    return 0.1 * column + 0.09 * filled + 0.05 * plates + 0.05 * rings
+    rings = canvas.bones(pedicles + processes, marrow=0.3, cortex=0.007, soften=0.002)
+    return 0.11 * column + 0.11 * filled + 0.05 * rings

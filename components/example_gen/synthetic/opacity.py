@@ -11,14 +11,16 @@ from components.example_gen.synthetic.canvas import Canvas, Image
 Pattern = Literal["consolidation", "interstitial"]
 
 # A density is the share of the local air that the opacity replaces; below this it is invisible.
-_VISIBLE = 0.02
+_VISIBLE = 0.05
+# Less air than this lies behind the heart or at the very edge, where no opacity shows.
+_LEAST_AIR = 0.3
 
 # Peak densities, from subtle to obvious, per population and pattern: (low, high).
 _DENSITY: dict[tuple[Style, Pattern], tuple[float, float]] = {
-    ("pediatric", "consolidation"): (0.2, 0.6),
-    ("pediatric", "interstitial"): (0.2, 0.5),
-    ("nih", "consolidation"): (0.2, 0.6),
-    ("nih", "interstitial"): (0.2, 0.5),
+    ("pediatric", "consolidation"): (0.45, 1.0),
+    ("pediatric", "interstitial"): (0.45, 1.0),
+    ("nih", "consolidation"): (0.45, 1.0),
+    ("nih", "interstitial"): (0.45, 1.0),
 }
 
 
@@ -73,34 +75,34 @@ def _opacity(
     pattern: Pattern,
     rng: np.random.Generator,
 ) -> Opacity:
-    x, y = canvas.coordinates()
+    x, y = canvas.coordinates(step=4)
     centre_x, centre_y = _centre(canvas, air, side, rng)
-    radius_x, radius_y = rng.uniform(0.11, 0.21), rng.uniform(0.12, 0.24)
+    radius_x, radius_y = rng.uniform(0.17, 0.28), rng.uniform(0.2, 0.34)
     tilt = rng.uniform(-0.6, 0.6)
     dx, dy = x - np.float32(centre_x), y - np.float32(centre_y)
     u = (np.cos(tilt) * dx + np.sin(tilt) * dy) / radius_x
     v = (np.cos(tilt) * dy - np.sin(tilt) * dx) / radius_y
     # The edge wanders: an opacity follows segments of the lung, not an ellipse.
-    reach = np.sqrt(u * u + v * v) + 0.16 * canvas.noise(rng, 0.09, octaves=2)
-    fade = np.clip((1.25 - reach) / 0.85, 0, 1)
-    profile = fade * fade * (3 - 2 * fade)
+    reach = np.sqrt(u * u + v * v) + 0.16 * canvas.noise(rng, 0.09, octaves=2)[::4, ::4]
+    fade = np.clip((1.25 - reach) / 0.85, 0, 1) * (np.sign(x) == side)
+    profile = canvas.enlarge((fade * fade * (3 - 2 * fade)).astype(np.float32))
 
     low, high = _DENSITY[style, pattern]
     peak = low + (high - low) * rng.beta(1.6, 1.6)
+    # Acini that fill one by one: a fine texture that neither vessels nor ribs have.
+    granules = np.clip(canvas.noise(rng, 0.02, octaves=2), -2, 2)
     if pattern == "consolidation":
-        texture = 0.72 + 0.2 * canvas.noise(rng, 0.045, octaves=3)
+        texture = 0.8 + 0.1 * canvas.noise(rng, 0.06, octaves=2) + 0.22 * granules
     else:
-        # Reticular: bright where the noise crosses zero, a mesh of fine lines.
-        mesh = np.exp(-np.square(canvas.noise(rng, 0.03, octaves=2) / np.float32(0.45)))
-        texture = 0.25 + 0.95 * mesh
-    density = peak * profile * np.clip(texture, 0, 1.3) * (air > 0.02)
-    density = np.where(density > _VISIBLE, density, 0).astype(np.float32)
+        # Reticular: brighter where the noise crosses zero, a soft mesh.
+        mesh = np.exp(-np.square(canvas.noise(rng, 0.05, octaves=3)))
+        texture = 0.3 + 0.5 * canvas.blur(mesh, 0.004) + 0.22 * granules
+    density = np.float32(peak) * profile * np.clip(texture, 0, 1.4) - np.float32(_VISIBLE)
+    density = np.where(air > _LEAST_AIR, np.maximum(density, 0), 0).astype(np.float32)
     return Opacity(density=density, box=_bounding_box(density))
 
 
-def _centre(
-    canvas: Canvas, air: Image, side: int, rng: np.random.Generator
-) -> tuple[float, float]:
+def _centre(canvas: Canvas, air: Image, side: int, rng: np.random.Generator) -> tuple[float, float]:
     """A point well inside of one lung, chest units; lower zones are likelier."""
     step = 8
     x, y = (grid.ravel() for grid in canvas.coordinates(step=step))

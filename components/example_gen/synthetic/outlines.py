@@ -9,7 +9,9 @@ from components.example_gen.synthetic.anatomy import Anatomy
 from components.example_gen.synthetic.canvas import Curve, ellipse, smooth
 
 RIBS = 11
-SPINE_HALF_WIDTH = 0.085
+# The last ones float: they have no front end.
+_FRONT_RIBS = 8
+SPINE_HALF_WIDTH = 0.078
 
 # Outer wall of the rib cage: half-width (as a fraction of the largest) at each level.
 _WALL_Y = np.array([-0.05, 0.0, 0.04, 0.12, 0.25, 0.45, 0.7, 1.0, 1.3])
@@ -23,7 +25,7 @@ def wall(anatomy: Anatomy, y: Curve) -> Curve:
     return anatomy.half_width * np.interp(y, _WALL_Y, knots)
 
 
-def spine_x(anatomy: Anatomy, y: Curve) -> Curve:
+def spine_x(anatomy: Anatomy, y: Curve | float) -> Curve:
     """Sideways position of the spine at levels y, chest units."""
     return anatomy.scoliosis * np.sin(2.2 * np.pi * np.asarray(y))
 
@@ -47,7 +49,7 @@ def lung(anatomy: Anatomy, side: int, floor: float) -> Curve:
         (0.72 * w, floor - 0.85 * dome),
         (0.5 * w, floor - dome),
         (0.28 * w, floor - 0.88 * dome),
-        (0.02 * w, floor - 0.45 * dome),
+        (0.02 * w, floor - 0.85 * dome),
     ]
     medial = [(0.02 * w, 0.4), (0.1 * w, 0.12), (0.45 * top, 0.015)]
     apex = [(0.66 * top, -0.005), (0.86 * top, 0.025)]
@@ -58,12 +60,14 @@ def lung(anatomy: Anatomy, side: int, floor: float) -> Curve:
 def abdomen(anatomy: Anatomy, floor: float) -> Curve:
     """Closed outline of what lies under both diaphragm domes."""
     w = anatomy.half_width
-    right = [(-0.99, 0.0), (-0.9, 0.42), (-0.72, 0.85), (-0.5, 1.0), (-0.28, 0.88), (-0.05, 0.6)]
-    left = [(0.05, 0.6), (0.28, 0.88), (0.5, 1.0), (0.72, 0.85), (0.9, 0.42), (0.99, 0.0)]
+    right = [(-0.99, 0.0), (-0.9, 0.42), (-0.72, 0.85), (-0.5, 1.0), (-0.28, 0.92), (-0.05, 0.8)]
+    left = [(0.05, 0.8), (0.28, 0.92), (0.5, 1.0), (0.72, 0.85), (0.9, 0.42), (0.99, 0.0)]
     domes = [(x * w, floor - y * anatomy.dome_right) for x, y in right]
     domes += [(x * w, floor - y * anatomy.dome_left) for x, y in left]
     top = smooth(domes, closed=False, per_span=8)
-    return np.concatenate([top, [[1.0 * w, 2.2], [-1.0 * w, 2.2]]])
+    # Below the angles the abdomen reaches the flanks.
+    flanks = [[1.6 * w, floor + 0.12], [1.6 * w, 2.2], [-1.6 * w, 2.2], [-1.6 * w, floor + 0.12]]
+    return np.concatenate([top, flanks])
 
 
 def mediastinum(anatomy: Anatomy, floor: float, magnification: float) -> Curve:
@@ -79,28 +83,31 @@ def mediastinum(anatomy: Anatomy, floor: float, magnification: float) -> Curve:
     right = anatomy.heart_right * w * magnification
     left = anatomy.heart_left * w * magnification
     knob = anatomy.aortic_knob * w
-    top, base = anatomy.heart_top, floor - 0.35 * anatomy.dome_left
-    span = base - top
+    top = anatomy.heart_top
+    span = floor - 0.75 * anatomy.dome_left - top
     return smooth(
         [
             (-0.75 * upper, -0.3),
             (-0.85 * upper, 0.0),
             (-upper, 0.15),
             (-1.05 * upper, 0.3),
-            (-1.02 * upper, top),
-            (-0.85 * right - 0.1 * upper, top + 0.3 * span),
-            (-right, top + 0.58 * span),
-            (-0.86 * right, top + 0.88 * span),
-            (-0.4 * right, floor + 0.15),
-            (0.4 * left, floor + 0.15),
-            (0.93 * left, top + 1.0 * span),
-            (left, top + 0.8 * span),
-            (0.87 * left, top + 0.55 * span),
-            (0.62 * left + 0.15 * upper, top + 0.27 * span),
-            (0.3 * left + 0.7 * upper, top + 0.02),
-            (1.12 * upper, top - 0.1),
-            (1.05 * upper + knob, 0.29),
-            (0.98 * upper + 0.8 * knob, 0.21),
+            (-1.05 * upper, top),
+            (-0.72 * right - 0.25 * upper, top + 0.25 * span),
+            (-0.97 * right, top + 0.55 * span),
+            (-right, top + 0.75 * span),
+            (-0.86 * right, top + 1.0 * span),
+            (-0.5 * right, top + 1.15 * span),
+            (0.5 * left, top + 1.2 * span),
+            (0.85 * left, top + 1.08 * span),
+            (0.98 * left, top + 0.9 * span),
+            (left, top + 0.75 * span),
+            (0.9 * left, top + 0.52 * span),
+            (0.65 * left + 0.15 * upper, top + 0.24 * span),
+            (0.32 * left + 0.66 * upper, top + 0.02),
+            (1.16 * upper, top - 0.07),
+            (1.06 * upper + 0.7 * knob, 0.31),
+            (1.0 * upper + knob, 0.255),
+            (0.96 * upper + 0.75 * knob, 0.2),
             (0.92 * upper, 0.12),
             (0.8 * upper, 0.0),
             (0.75 * upper, -0.3),
@@ -120,15 +127,17 @@ def ribs(anatomy: Anatomy, side: int) -> tuple[list[Curve], list[Curve]]:
         posterior, anterior: per rib one closed band [2n, 2]; the first n points are its upper
         edge, the others its lower edge backwards.
     """
-    posterior, anterior = [], []
+    posterior: list[Curve] = []
+    anterior: list[Curve] = []
     for rib in range(RIBS):
-        level = -0.055 + rib * anatomy.rib_spacing
+        level = -0.04 + rib * anatomy.rib_spacing
         slope = anatomy.rib_slope * (0.45 + 0.55 * min(1.0, (rib + 1) / 5))
         reach = wall(anatomy, np.array([level + slope / 2]))[0] * 1.015
         for bands, start, stop in ((posterior, 0.1, np.pi / 2), (anterior, np.pi / 2, 2.72)):
             angle = np.linspace(start, stop, 22)
             rise = 0.2 * anatomy.rib_spacing * np.sin(2 * angle)
-            y = level + slope * (1 - np.cos(angle)) / 2 - rise
+            fall = 0.5 * (1 - np.cos(angle)) / 2 + 0.5 * angle / np.pi
+            y = level + slope * fall - rise
             x = reach * np.sin(angle)
             tangent = np.stack([np.gradient(x), np.gradient(y)], axis=1)
             tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
@@ -139,6 +148,8 @@ def ribs(anatomy: Anatomy, side: int) -> tuple[list[Curve], list[Curve]]:
             half = 0.5 * width[:, None] * normal
             centre = np.stack([x, y], axis=1)
             band = np.concatenate([centre + half, (centre - half)[::-1]])
+            if bands is anterior and rib >= _FRONT_RIBS:
+                continue
             bands.append(band * np.array([side, 1.0]) + [spine_x(anatomy, level), 0.0])
     return posterior, anterior
 
@@ -152,12 +163,12 @@ def clavicle(anatomy: Anatomy, side: int, lift: float) -> tuple[Curve, Curve]:
             (0.34 * w, 0.085),
             (0.62 * w, 0.03 - 0.4 * lift),
             (0.9 * w, 0.005 - 0.8 * lift),
-            (1.2 * w, -0.005 - lift),
+            (1.28 * w, 0.0 - lift),
         ],
         closed=False,
     )
     t = np.linspace(0, 1, len(centre))
-    half = 0.017 * (1 + 0.6 * (1 - t) ** 4 + 0.3 * t**3)
+    half = 0.018 * (1 + 0.7 * (1 - t) ** 3 + 0.35 * t**3) * np.sqrt(1 - 0.98 * t**16)
     flip = np.array([side, 1.0])
     offset = np.stack([np.zeros_like(half), half], axis=1)
     return (centre - offset) * flip, (centre + offset) * flip
@@ -187,9 +198,9 @@ def body(anatomy: Anatomy) -> Curve:
     neck = 0.42 * w + 0.4 * wall_width
     right_half = [
         (neck, -0.8),
-        (neck, -0.25),
-        (neck + 0.1 * w, -0.12),
-        (0.9 * w, -0.06),
+        (neck + 0.03 * w, -0.32),
+        (neck + 0.12 * w, -0.19),
+        (0.85 * w, -0.1),
         (1.25 * w, -0.02 - 0.2 * wall_width),
         (1.55 * w + wall_width, 0.1),
         (1.45 * w + wall_width, 0.32),
@@ -206,8 +217,10 @@ def arm(anatomy: Anatomy, side: int, raised: bool) -> tuple[Curve, Curve]:
     """Closed outline of an upper arm and of its humerus."""
     w, wall_width = anatomy.half_width, anatomy.soft_tissue
     shoulder = np.array([1.42 * w + 0.4 * wall_width, 0.1])
-    hand = np.array([2.2 * w + wall_width, -0.75]) if raised else np.array(
-        [1.75 * w + 2.2 * wall_width, 1.5]
+    hand = (
+        np.array([2.2 * w + wall_width, -0.75])
+        if raised
+        else np.array([1.75 * w + 2.2 * wall_width, 1.5])
     )
     flip = np.array([side, 1.0])
     return (
@@ -231,10 +244,10 @@ def vertebrae(anatomy: Anatomy) -> list[Curve]:
     """Closed outlines of the vertebral bodies, top to bottom."""
     outlines = []
     for index in range(-4, 16):
-        y = -0.055 + index * anatomy.rib_spacing
+        y = -0.04 + index * anatomy.rib_spacing
         half = SPINE_HALF_WIDTH * (0.78 + 0.022 * max(0, index)) * (0.9 if index < 0 else 1.0)
         tall = 0.42 * anatomy.rib_spacing
-        x = float(spine_x(anatomy, np.array(y)))
+        x = float(spine_x(anatomy, y))
         outlines.append(
             smooth(
                 [

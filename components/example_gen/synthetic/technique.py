@@ -76,12 +76,12 @@ def sample_technique(
 ) -> Technique:
     """Draws an exposure of the patient; `side_length` (pixels) holds for square NIH films."""
     if anatomy.style == "pediatric":
-        width = int(rng.integers(500, 1101))
-        height = round(width / rng.uniform(1.08, 1.7))
-        fill, raised_share, electrode_share = rng.uniform(0.7, 0.88), 0.35, 0.12
+        width = int(rng.integers(500, 961))
+        height = round(width / rng.uniform(1.1, 1.55))
+        fill, raised_share, electrode_share = rng.uniform(0.74, 0.86), 0.35, 0.08
     else:
         width = height = side_length
-        fill, raised_share, electrode_share = rng.uniform(0.6, 0.76), 0.0, 0.3
+        fill, raised_share, electrode_share = rng.uniform(0.65, 0.76), 0.0, 0.2
     inspiration = 1.0 + rng.normal(0, 0.03) - (0.04 if view == "AP" else 0.0)
     raised = bool(rng.uniform() < raised_share)
     one_arm = bool(rng.uniform() < 0.15)
@@ -90,13 +90,13 @@ def sample_technique(
         view=view,
         inspiration=inspiration,
         arms_raised=(raised, raised != (one_arm and anatomy.style == "pediatric")),
-        penetration=rng.uniform(0.52, 0.72),
-        contrast=rng.uniform(3.6, 5.2),
-        gamma=rng.uniform(0.8, 1.2),
+        penetration=rng.uniform(0.5, 0.6),
+        contrast=rng.uniform(3.4, 4.2),
+        gamma=rng.uniform(0.9, 1.12),
         black=rng.uniform(0.0, 0.1),
         white=rng.uniform(0.86, 1.0),
-        noise=rng.uniform(0.006, 0.016),
-        unsharpness=rng.uniform(0.0, 0.0022),
+        noise=rng.uniform(0.004, 0.015),
+        unsharpness=rng.uniform(0.0, 0.0018),
         electrodes=_electrodes(anatomy, electrode_share, rng),
         marker=_marker(anatomy, rng),
         border=_border(height, width, rng),
@@ -108,7 +108,7 @@ def characteristic_curve(technique: Technique, attenuation: Image) -> Image:
 
     def response(value: Image | np.float32) -> Image:
         slope, middle = np.float32(technique.contrast), np.float32(technique.penetration)
-        return 1 / (1 + np.exp(-slope * (value - middle)))
+        return np.float32(1) / (np.float32(1) + np.exp(-slope * (value - middle)))
 
     low, high = response(np.float32(0)), response(np.float32(_WHITE_ATTENUATION))
     grey = np.clip((response(attenuation) - low) / (high - low), 0, 1) ** technique.gamma
@@ -178,7 +178,7 @@ def _marker(anatomy: Anatomy, rng: np.random.Generator) -> Marker | None:
 
 
 def _border(height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
-    if rng.uniform() < 0.75:
+    if rng.uniform() < 0.85:
         return 0, 0, 0, 0
     shares = rng.uniform(0, 0.035, 4) * (rng.uniform(size=4) < 0.5)
     top, bottom, left, right = (

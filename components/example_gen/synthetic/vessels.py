@@ -8,7 +8,7 @@ from components.example_gen.synthetic.canvas import Canvas, Curve, Image
 
 _STEPS = 14
 # Per generation: (children per branch, length, calibre), the lengths in chest units.
-_GENERATIONS = ((1, 0.4, 0.0145), (4, 0.2, 0.0085), (4, 0.1, 0.005))
+_GENERATIONS = ((1, 0.4, 0.0095), (6, 0.2, 0.006), (4, 0.11, 0.004))
 
 
 def draw_vessels(canvas: Canvas, anatomy: Anatomy) -> Image:
@@ -21,24 +21,24 @@ def draw_vessels(canvas: Canvas, anatomy: Anatomy) -> Image:
             if generation:
                 branches = _offshoots(branches, children, rng)
             starts, headings = branches
-            lengths = length * rng.uniform(0.55, 1.25, len(starts))
+            lengths = length * rng.uniform(0.3, 1.3, len(starts))
             walks, ends = _walk(starts, headings, lengths, rng)
             # Thin ones first: where lines cross, the thicker vessel is what one sees.
-            for first, taper in ((9, 0.5), (4, 0.72), (0, 1.0)):
+            for first, taper in ((9, 0.42), (4, 0.68), (0, 1.0)):
                 canvas.stroke_onto(
                     mask,
                     list(walks[:, first : first + 6]),
                     width=calibre * taper,
-                    level=(0.85 - 0.22 * generation) * taper,
+                    level=(0.8 - 0.18 * generation) * taper,
                 )
             branches = (walks, ends)
         mask = _hilum(canvas, mask, anatomy, side, rng)
-    return canvas.blur(mask.astype(np.float32) / np.float32(255), 0.0022)
+    return canvas.blur(mask.astype(np.float32) / np.float32(255), 0.0026)
 
 
 def _hilum_at(anatomy: Anatomy, side: int) -> Curve:
     # The left hilum stands a little higher than the right one.
-    reach = 0.75 * anatomy.upper_mediastinum * anatomy.half_width + 0.07
+    reach = 0.75 * anatomy.upper_mediastinum * anatomy.half_width + 0.035
     return np.array([side * reach, 0.42 if side < 0 else 0.395])
 
 
@@ -66,7 +66,7 @@ def _walk(
     starts: Curve, headings: Curve, lengths: Curve, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.floating], Curve]:
     """Curved walks [n, steps, 2] and their mean headings [n]."""
-    bend = rng.normal(0, 0.05, (len(starts), 1)) + rng.normal(0, 0.09, (len(starts), _STEPS))
+    bend = rng.normal(0, 0.05, (len(starts), 1)) + rng.normal(0, 0.13, (len(starts), _STEPS))
     angle = headings[:, None] + np.cumsum(bend, axis=1)
     step = (lengths / _STEPS)[:, None, None]
     moves = step * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
@@ -86,6 +86,6 @@ def _hilum(
     up = root + np.array([[0.0, 0.0], [side * 0.03, -0.06], [side * 0.07, -0.13]])
     down += rng.normal(0, 0.008, down.shape)
     up += rng.normal(0, 0.008, up.shape)
-    canvas.stroke_onto(mask, [down], width=0.027, level=0.9)
-    canvas.stroke_onto(mask, [up], width=0.017, level=0.75)
+    canvas.stroke_onto(mask, [down], width=0.024, level=0.75)
+    canvas.stroke_onto(mask, [up], width=0.015, level=0.6)
     return mask

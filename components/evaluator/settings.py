@@ -1,0 +1,24 @@
+"""Settings of the Evaluator."""
+
+from __future__ import annotations
+
+import pydantic
+
+from components.settings import Settings
+
+
+class EvaluatorSettings(Settings):
+    """What is measured, and what a model must reach to be blessed.
+
+    Attributes:
+      slices: features whose values divide the test images, besides the dataset; `a*b` crosses
+        two.
+      min_slice_size: smaller slices are left out of the summary, which counts them.
+      min_auc: for each dataset, the AUC on its test images below which a model is refused.
+      batch_size: images a step of inference.
+    """
+
+    slices: tuple[str, ...] = ("etiology",)
+    min_slice_size: int = pydantic.Field(default=5, ge=1)
+    min_auc: dict[str, float] = {}
+    batch_size: int = pydantic.Field(default=32, ge=1)

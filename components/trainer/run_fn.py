@@ -1,0 +1,141 @@
+"""What the Trainer node runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx import v1 as tfx
+
+from components.example_gen import record
+from components.trainer import backbones, calibration, export
+from components.trainer.backbones import build_backbone, weights_digest
+from components.trainer.classifier import build_classifier
+from components.trainer.embedding import Embedder, embed, resolve_precision
+from components.trainer.embedding_cache import EmbeddingCache
+from components.trainer.head_training import Embedded, TrainingError, train_head
+from components.trainer.settings import TrainerSettings
+
+KERAS_FOLDER = "saved_models"
+
+
+def run_fn(fn_args: tfx.components.FnArgs) -> None:
+    """Train the classifier and export it.
+
+    Writes the SavedModel to `fn_args.serving_model_dir`, the Keras model to `saved_models/`
+    beside it, and TensorBoard's logs to `fn_args.model_run_dir`.
+
+    Raises:
+      WeightsError: if the backbone's weights cannot be had.
+      TrainingError: if a split is empty or a class is missing.
+    """
+    config = dict(fn_args.custom_config)
+    image_size = config["image_size"]
+    settings = TrainerSettings(**config["settings"])
+    transform = tft.TFTransformOutput(fn_args.transform_output)
+    preprocessing = transform.transform_features_layer()
+
+    weights, backbone = _backbone(settings, image_size)
+    embedder = Embedder(
+        backbone,
+        lambda encoded: preprocessing({record.IMAGE: encoded[:, tf.newaxis]})["image"],
+        preprocess_digest=config["preprocessing"],
+        precision=resolve_precision(settings.precision),
+    )
+    cache = EmbeddingCache(_cache_root(settings), embedder.key, embedder.features)
+    train = _embedded("train", fn_args.train_files, embedder, cache)
+    validation = _embedded("val", fn_args.eval_files, embedder, cache)
+
+    head, history = train_head(train, validation, settings, Path(fn_args.model_run_dir))
+    logits = head.predict(validation.embeddings, verbose=0)[:, 0]
+    platt = calibration.fit_calibration(logits, validation.labels)
+    point = calibration.choose_operating_point(
+        platt(logits), validation.labels, settings.target_sensitivity
+    )
+
+    classifier = build_classifier(backbone, head)
+    model_dir = Path(fn_args.serving_model_dir)
+    keras_file = model_dir.parent / KERAS_FOLDER / f"{settings.backbone.lower()}.keras"
+    keras_file.parent.mkdir(parents=True, exist_ok=True)
+    classifier.save(keras_file)
+    contract = export.ModelContract(
+        class_names=record.CLASS_NAMES,
+        backbone=settings.backbone,
+        weights=weights,
+        weights_sha256=weights_digest(backbone),
+        image_size=image_size,
+        preprocessing=f"grey, {image_size}x{image_size} antialiased, float32 on [0, 1], 3 channels",
+        calibration=platt,
+        operating_point=point,
+        training={
+            "seed": settings.seed,
+            "epochs": len(history.epoch),
+            "validation_auc": max(history.history["val_auc"]),
+            "images": {"train": _per_class(train), "val": _per_class(validation)},
+        },
+    )
+    export.export(
+        export.ServingModule(classifier, preprocessing, platt, point), contract, model_dir
+    )
+
+
+def _backbone(settings: TrainerSettings, image_size: int) -> tuple[str, keras.Model]:
+    """The backbone, and where its weights really came from."""
+
+    def build(weights: str) -> keras.Model:
+        return build_backbone(
+            settings.backbone, image_size=image_size, weights=weights, seed=settings.seed
+        )
+
+    try:
+        return settings.weights, build(settings.weights)
+    except backbones.WeightsError:
+        if not (settings.allow_random_weights and settings.weights == backbones.IMAGENET):
+            raise
+        logging.warning(
+            "The ImageNet weights of %s could not be downloaded: going on with RANDOM weights.",
+            settings.backbone,
+        )
+        return backbones.NO_WEIGHTS, build(backbones.NO_WEIGHTS)
+
+
+def _embedded(
+    split: str, patterns: Sequence[str], embedder: Embedder, cache: EmbeddingCache
+) -> Embedded:
+    files = tf.io.gfile.glob(list(patterns))
+    sha256, labels = _index(files)
+    if not sha256:
+        raise TrainingError(f"the {split} split is empty")
+    return Embedded(embed(files, sha256, embedder, cache), labels)
+
+
+def _index(files: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """The images of a split and their labels, in an order that does not depend on the shards."""
+    spec = {
+        record.SHA256: tf.io.FixedLenFeature([], tf.string),
+        record.LABEL: tf.io.FixedLenFeature([], tf.int64),
+    }
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(256)
+    rows = sorted(
+        (key.decode(), int(label))
+        for batch in records.map(lambda b: tf.io.parse_example(b, spec)).as_numpy_iterator()
+        for key, label in zip(batch[record.SHA256], batch[record.LABEL], strict=True)
+    )
+    return [key for key, _ in rows], np.array([label for _, label in rows], np.int64)
+
+
+def _per_class(split: Embedded) -> dict[str, int]:
+    counts = np.bincount(split.labels, minlength=len(record.CLASS_NAMES))
+    return dict(zip(record.CLASS_NAMES, counts.tolist(), strict=True))
+
+
+def _cache_root(settings: TrainerSettings) -> Path:
+    if settings.cache:
+        return Path(settings.cache)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cxr"

@@ -1,0 +1,114 @@
+"""`cxr data`: make synthetic X-rays, or look at a dataset before a run."""
+
+from __future__ import annotations
+
+import collections
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from components.example_gen import listing, registry
+from components.example_gen.listing import DatasetError, Listing
+from components.example_gen.record import CLASS_NAMES
+
+_DATASET = click.Choice(sorted(registry.DATASETS))
+
+
+@click.group()
+def data() -> None:
+    """Make synthetic X-rays, or look at a dataset."""
+
+
+@data.command()
+@click.option("--dataset", type=_DATASET, required=True, help="Whose layout and look.")
+@click.option("--images", type=click.IntRange(min=1), required=True, help="How many.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where."
+)
+@click.option("--seed", type=int, default=7, show_default=True, help="Another seed, other films.")
+def synthesize(dataset: str, images: int, out: Path, seed: int) -> None:
+    """Draw synthetic chest X-rays in a dataset's real layout; the same seed, the same bytes."""
+    from components.example_gen.synthetic import layouts
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(f"drawing {dataset} X-rays", total=images)
+        try:
+            made = layouts.synthesize(
+                dataset,
+                images=images,
+                out=out,
+                seed=seed,
+                progress=lambda done, total: progress.update(task, completed=done, total=total),
+            )
+        except ValueError as error:
+            raise DatasetError(str(error)) from error
+    click.echo(
+        f"{made.images:,} synthetic {dataset} X-rays of {made.patients:,} patients in {made.root}"
+    )
+
+
+@data.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--dataset", type=_DATASET, help="[default: every one that is there]")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+def inspect(folder: Path, dataset: str | None, as_json: bool) -> None:
+    """List the datasets in FOLDER: images, patients and classes, and what would be left out.
+
+    No image is opened: damaged ones are found when they are read.
+    """
+    found = []
+    for name in [dataset] if dataset else sorted(registry.DATASETS):
+        try:
+            root = registry.find_root(name, folder)
+        except DatasetError:
+            if dataset:
+                raise
+            continue
+        found.append((root, registry.list_files(name, root)))
+    if not found:
+        names = " nor ".join(sorted(registry.DATASETS))
+        raise DatasetError(f"{folder} holds neither the {names} dataset")
+    if as_json:
+        click.echo(json.dumps([_counts(root, one) for root, one in found], indent=2))
+        return
+    for root, one in found:
+        _print(_counts(root, one))
+
+
+def _counts(root: Path, found: Listing) -> dict:
+    return {
+        "dataset": found.dataset,
+        "root": str(root),
+        "images": len(found.files),
+        "patients": len({file.patient_id for file in found.files}),
+        "classes": {
+            name: sum(file.label == label for file in found.files)
+            for label, name in enumerate(CLASS_NAMES)
+        },
+        "findings": dict(
+            collections.Counter(f for file in found.files for f in file.findings).most_common()
+        ),
+        "with_boxes": sum(bool(file.boxes) for file in found.files),
+        "left_out": listing.count_reasons(found.left_out),
+    }
+
+
+def _print(counts: dict) -> None:
+    click.echo(f"{counts['dataset']} in {counts['root']}")
+    table = Table()
+    table.add_column("")
+    table.add_column("images", justify="right")
+    table.add_row("usable", f"{counts['images']:,}", style="bold")
+    for name, count in counts["classes"].items():
+        table.add_row(f"  {name}", f"{count:,}")
+    table.add_row("with boxes", f"{counts['with_boxes']:,}")
+    for reason, count in counts["left_out"].items():
+        table.add_row(f"not used: {reason}", f"{count:,}")
+    table.add_section()
+    table.add_row("patients", f"{counts['patients']:,}")
+    Console().print(table)

@@ -1,0 +1,169 @@
+"""`cxr run`: an experiment from files to a pushed model."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+from rich.console import Console
+
+from components.errors import InputError
+from components.example_gen import listing, registry
+from components.example_gen.listing import Listing
+from pipeline.config import Config, ConfigError, experiment_names, load_config
+from pipeline.console import noise_to
+
+EXIT_FAILURE, EXIT_NOT_BLESSED = 1, 3
+
+
+@click.command(epilog=f"Experiments: {', '.join(experiment_names())}.")
+@click.argument("experiment")
+@click.option(
+    "--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a setting; repeatable."
+)
+@click.option("--data-root", type=click.Path(path_type=Path), help="Where the datasets are.")
+@click.option(
+    "--pipeline-root",
+    type=click.Path(path_type=Path),
+    help="Where the run is kept.  [default: runs/EXPERIMENT]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def run(
+    experiment: str,
+    overrides: tuple[str, ...],
+    data_root: Path | None,
+    pipeline_root: Path | None,
+    as_json: bool,
+) -> None:
+    """Run EXPERIMENT, by name or as the path of a YAML file.
+
+    What has not changed since the last run comes from its cache. Exit codes: 0 done and blessed,
+    3 done but not blessed, 2 usage or input error, 1 failure.
+    """
+    config = load_config(experiment, overrides)
+    folder = (pipeline_root or Path("runs") / config.name).resolve()
+    started = datetime.datetime.now()
+    log = folder / "logs" / f"{started:%Y-%m-%dT%H-%M-%S}.log"
+    with noise_to(log) as (out, err):
+        console = Console(file=err if as_json else out, highlight=False)
+        console.print(f"[bold]cxr {config.name}[/]: {config.description}", soft_wrap=True)
+        console.print(f"[dim]log: {_short(log)}[/]", soft_wrap=True)
+        try:
+            summary = _run(config, folder, data_root, log, console)
+        except InputError:
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            _report_failure(error, log, console)
+            sys.exit(_exit_code(error))
+        _print_summary(summary, as_json, out, console)
+    sys.exit(0 if summary["verdict"] == "blessed" else EXIT_NOT_BLESSED)
+
+
+def _run(
+    config: Config, root: Path, data_root: Path | None, log: Path, console: Console
+) -> dict[str, Any]:
+    data = _data_root(config, root, data_root, console)
+    sources = {
+        name: registry.find_root(name, data / (source.folder or ""))
+        for name, source in config.data.datasets.items()
+    }
+    listings = [registry.list_files(name, source) for name, source in sources.items()]
+    for found in listings:
+        _print_listing(found, console)
+    fingerprint = "-".join(found.fingerprint() for found in listings)
+
+    with console.status("starting TFX"):
+        from pipeline.display import Display
+        from pipeline.run_record import last_run
+        from pipeline.runners import local
+        from pipeline.summary import summarize
+
+    folder = local.RunFolder(root)
+    pipeline = local.build(config, folder, sources, fingerprint)
+    with Display(console, nodes=len(pipeline.components)) as display:
+        local.run(pipeline)
+    summary = summarize(
+        config, last_run(folder.metadata), seconds=display.seconds, run_folder=root, log=log
+    )
+    folder.summary.write_text(json.dumps(summary, indent=2) + "\n")
+    return summary
+
+
+def _data_root(config: Config, root: Path, given: Path | None, console: Console) -> Path:
+    """Where the datasets are; made first, where the experiment wants synthetic ones."""
+    if given is None and config.data.synthesize is not None:
+        return _synthesized(config, root / "data", console)
+    if given is not None:
+        if not given.is_dir():
+            raise ConfigError(f"--data-root: no such folder: {given}")
+        return given
+    if config.data.root is None or not Path(config.data.root).is_dir():
+        raise ConfigError(
+            f"data.root of {config.name}: no such folder: {config.data.root}. Say where the "
+            "datasets are with --data-root DIR."
+        )
+    return Path(config.data.root)
+
+
+def _synthesized(config: Config, folder: Path, console: Console) -> Path:
+    from components.example_gen.synthetic.layouts import synthesize
+
+    wanted = config.data.synthesize
+    assert wanted is not None
+    for dataset in config.data.datasets:
+        with console.status(f"drawing {wanted.images} synthetic {dataset} X-rays"):
+            synthesize(dataset, images=wanted.images, out=folder, seed=wanted.seed)
+    return folder
+
+
+def _print_listing(found: Listing, console: Console) -> None:
+    patients = len({file.patient_id for file in found.files})
+    line = f"  {found.dataset}: {len(found.files):,} images of {patients:,} patients"
+    reasons = listing.count_reasons(found.left_out)
+    if reasons:
+        line += "; not used: " + ", ".join(f"{n:,} {reason}" for reason, n in reasons.items())
+    console.print(line, soft_wrap=True)
+
+
+def _print_summary(summary: dict[str, Any], as_json: bool, out: TextIO, console: Console) -> None:
+    from pipeline.summary_page import print_summary
+
+    if as_json:
+        print(json.dumps(summary, indent=2), file=out)
+    else:
+        print_summary(summary, console)
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    """The user's mistake behind an error, if there is one: Beam and TFX wrap what they catch."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, InputError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return error
+
+
+def _exit_code(error: BaseException) -> int:
+    return 2 if isinstance(_root_cause(error), InputError) else EXIT_FAILURE
+
+
+def _report_failure(error: BaseException, log: Path, console: Console) -> None:
+    cause = _root_cause(error)
+    message = str(cause) if isinstance(cause, InputError) else f"{type(cause).__name__}: {cause}"
+    console.print(f"[bold red]✗[/] {message.splitlines()[0] if message else message}", markup=True)
+    console.print(f"The whole story is in {_short(log)}", soft_wrap=True)
+
+
+def _short(path: Path) -> str:
+    """A path as one would type it here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,177 @@
+"""Experiments: typed settings, read from YAML and checked before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+from components.errors import InputError
+from components.evaluator.settings import EvaluatorSettings
+from components.example_gen.settings import Data
+from components.grad_cam.settings import GradCamSettings
+from components.settings import Settings
+from components.trainer.settings import TrainerSettings
+from components.transform.settings import TransformSettings
+
+EXPERIMENTS = Path(__file__).parent / "configs"
+
+
+class ConfigError(InputError):
+    """A configuration that cannot be used; names the key and where it was written."""
+
+
+class BeamSettings(Settings):
+    """How Beam runs.
+
+    Attributes:
+      workers: threads that read images; by default one for each core.
+    """
+
+    workers: int | None = pydantic.Field(default=None, ge=1)
+
+
+class Config(Settings):
+    """One experiment.
+
+    Attributes:
+      name: of the experiment, and of its folder below `runs/`.
+      description: one line for `cxr run --help` and the summary.
+      data: what is read, and how it is divided.
+      transform: what the network is fed.
+      trainer: how the classifier is made.
+      evaluator: what is measured and asked for.
+      grad_cam: which cases are explained.
+      beam: how Beam runs.
+    """
+
+    name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    description: str = ""
+    data: Data
+    transform: TransformSettings = TransformSettings()
+    trainer: TrainerSettings = TrainerSettings()
+    evaluator: EvaluatorSettings = EvaluatorSettings()
+    grad_cam: GradCamSettings = GradCamSettings()
+    beam: BeamSettings = BeamSettings()
+
+
+def experiment_names() -> list[str]:
+    """The experiments that come with the project."""
+    return sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
+
+
+def load_config(experiment: str, overrides: Sequence[str] = ()) -> Config:
+    """Read an experiment.
+
+    Args:
+      experiment: its name, or the path of a YAML file.
+      overrides: `key.subkey=value`, the value in YAML; later ones win.
+
+    Raises:
+      ConfigError: if there is no such experiment, a key is unknown, or a value is wrong.
+    """
+    path = _find(experiment)
+    values = _read(path)
+    values.setdefault("name", path.stem)
+    origin: dict[str, str] = {}
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key:
+            raise ConfigError(f"--set {override}: write it as key=value, such as trainer.epochs=5")
+        _set(values, key.split("."), _parse(text, f"--set {override}"), override)
+        origin[key] = f"--set {override}"
+    try:
+        return Config.model_validate(values)
+    except pydantic.ValidationError as error:
+        problems = [_explain(problem, origin, path) for problem in error.errors()]
+        raise ConfigError("\n".join(problems)) from error
+
+
+def _find(experiment: str) -> Path:
+    path = Path(experiment)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise ConfigError(f"no such file: {path}")
+        return path
+    path = EXPERIMENTS / f"{experiment}.yaml"
+    if not path.is_file():
+        names = experiment_names()
+        raise ConfigError(
+            f"no experiment {experiment!r}{_suggestion(experiment, names)} There are "
+            f"{', '.join(names)}; or give the path of a YAML file."
+        )
+    return path
+
+
+def _read(path: Path) -> dict[str, Any]:
+    values = _parse(path.read_text(encoding="utf-8"), str(path))
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: is not a mapping of settings")
+    return values
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where}: is not YAML: {error}") from error
+
+
+def _set(values: dict[str, Any], keys: Sequence[str], value: Any, override: str) -> None:
+    for depth, key in enumerate(keys[:-1], start=1):
+        inner = values.get(key)
+        if inner is None:
+            inner = values[key] = {}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {override}: {'.'.join(keys[:depth])} holds no settings")
+        values = inner
+    values[keys[-1]] = value
+
+
+def _explain(problem: Mapping[str, Any], origin: Mapping[str, str], path: Path) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    where = next((text for written, text in origin.items() if _under(key, written)), str(path))
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(problem["loc"][:-1])
+        hint = _suggestion(str(problem["loc"][-1]), known, problem["loc"][:-1])
+        return f"{where}: {key}: unknown key{hint}"
+    if problem["type"] == "missing":
+        return f"{where}: {key}: is missing"
+    if problem["type"] == "value_error":  # one of our own, a whole sentence
+        return f"{where}: {key}: {problem['ctx']['error']}"
+    message = problem["msg"]
+    return f"{where}: {key}: {message[:1].lower()}{message[1:]}, not {problem['input']!r}"
+
+
+def _under(key: str, written: str) -> bool:
+    return key == written or key.startswith(f"{written}.") or written.startswith(f"{key}.")
+
+
+def _known_keys(parents: Iterable[str | int]) -> list[str]:
+    """The keys that the settings at a place have."""
+    model: type[Settings] = Config
+    for parent in parents:
+        # What is no field is a key of a mapping, whose settings were already stepped into.
+        if str(parent) in model.model_fields:
+            model = _settings_in(model.model_fields[str(parent)].annotation)
+    return list(model.model_fields)
+
+
+def _settings_in(annotation: Any) -> type[Settings]:
+    """The `Settings` within `Settings | None` or `dict[..., Settings]`."""
+    for candidate in (annotation, *typing.get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, Settings):
+            return candidate
+    return Settings
+
+
+def _suggestion(word: str, known: Sequence[str], parents: Iterable[str | int] = ()) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    if not close:
+        return ""
+    return f"; did you mean {'.'.join([*map(str, parents), close[0]])}?"

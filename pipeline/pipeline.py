@@ -1,0 +1,157 @@
+"""The pipeline, top to bottom."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+
+from tfx import v1 as tfx
+from tfx.orchestration.metadata import ConnectionConfigType
+
+from components.data_gate.schema import CuratedSchema, curated_schema
+from components.evaluator.eval_config import build_eval_config
+from components.example_gen.component import XrayExampleGen
+from components.grad_cam.component import GradCamReport
+from components.source_digest import source_digest
+from pipeline.config import Config
+
+MODEL_NAME = "cxr"
+TRAIN, VALIDATION, TEST = "train", "val", "test"
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """Where a run reads and writes; each a path or a URI that TFX can open.
+
+    Attributes:
+      pipeline_root: artifacts go below it.
+      serving: the folder that TF Serving watches, with the model's versions in it.
+      sources: the folder of each dataset.
+      fingerprint: digest of the datasets' files.
+    """
+
+    pipeline_root: str
+    serving: str
+    sources: Mapping[str, str]
+    fingerprint: str
+
+
+def create_pipeline(
+    config: Config,
+    places: Places,
+    *,
+    metadata: ConnectionConfigType | None = None,
+) -> tfx.dsl.Pipeline:
+    """The pipeline of an experiment, for any runner.
+
+    Args:
+      config: the experiment.
+      places: where it reads and writes.
+      metadata: connection to ML Metadata, for runners that do not bring their own.
+    """
+    datasets = config.data.datasets
+    example_gen = XrayExampleGen(
+        sources=places.sources,
+        fractions=config.data.split.fractions.model_dump(),
+        salt=config.data.split.salt,
+        normals_per_pneumonia={
+            name: source.normals_per_pneumonia
+            for name, source in datasets.items()
+            if source.normals_per_pneumonia is not None
+        },
+        fingerprint=places.fingerprint,
+        code=source_digest("example_gen"),
+    ).with_beam_pipeline_args(_beam_args(config.beam.workers or os.cpu_count() or 1))
+    examples = example_gen.outputs["examples"]
+
+    schema_gen = CuratedSchema(text=curated_schema())
+    schema = schema_gen.outputs["schema"]
+
+    # The schema tells TFDV what is an image, of which it then counts no distinct values.
+    statistics_gen = tfx.components.StatisticsGen(examples=examples, schema=schema)
+
+    example_validator = tfx.components.ExampleValidator(
+        statistics=statistics_gen.outputs["statistics"], schema=schema
+    )
+
+    # With `materialize` every image would be written again as 600 kB of floats.
+    transform = tfx.components.Transform(
+        examples=examples,
+        schema=schema,
+        preprocessing_fn="components.transform.preprocessing_fn.preprocessing_fn",
+        custom_config={
+            "image_size": config.transform.image_size,
+            "code": source_digest("transform"),
+        },
+        splits_config=tfx.proto.SplitsConfig(analyze=[TRAIN], transform=[]),
+        materialize=False,
+        disable_statistics=True,
+    )
+
+    trainer = tfx.components.Trainer(
+        run_fn="components.trainer.run_fn.run_fn",
+        examples=examples,
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema,
+        train_args=tfx.proto.TrainArgs(splits=[TRAIN]),
+        eval_args=tfx.proto.EvalArgs(splits=[VALIDATION]),
+        custom_config={
+            "settings": config.trainer.model_dump(mode="json"),
+            "image_size": config.transform.image_size,
+            "preprocessing": source_digest("transform"),
+            "code": source_digest("trainer"),
+        },
+    )
+    model = trainer.outputs["model"]
+
+    evaluator = tfx.components.Evaluator(
+        examples=examples,
+        model=model,
+        eval_config=build_eval_config(config.evaluator, datasets),
+        example_splits=[TEST],
+    )
+
+    grad_cam = GradCamReport(
+        examples=examples,
+        model=model,
+        split=TEST,
+        cases=config.grad_cam.cases,
+        opacity=config.grad_cam.opacity,
+        seed=config.grad_cam.seed,
+        code=source_digest("grad_cam"),
+    )
+
+    pusher = tfx.components.Pusher(
+        model=model,
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=places.serving)
+        ),
+    )
+
+    return tfx.dsl.Pipeline(
+        pipeline_name=f"{MODEL_NAME}-{config.name}",
+        pipeline_root=places.pipeline_root,
+        components=[
+            example_gen,
+            schema_gen,
+            statistics_gen,
+            example_validator,
+            transform,
+            trainer,
+            evaluator,
+            grad_cam,
+            pusher,
+        ],
+        enable_cache=True,
+        metadata_connection_config=metadata,
+        beam_pipeline_args=_beam_args(1),
+    )
+
+
+def _beam_args(workers: int) -> Sequence[str]:
+    """Threads, not processes: the work is in libraries that let others run meanwhile."""
+    if workers == 1:
+        return ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
+    return ["--direct_running_mode=multi_threading", f"--direct_num_workers={workers}"]

@@ -1,0 +1,115 @@
+"""The summary of a run: for people as a page of text, for scripts as `summary.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+from components.evaluator import results
+from components.example_gen import report as ingest
+from components.trainer.export import CONTRACT
+from pipeline.config import Config
+from pipeline.run_record import NodeRecord, Output
+
+BLESSED, REFUSED = "blessed", "refused"
+_PACKAGES = ("cxr", "tfx", "tensorflow", "keras", "tensorflow-model-analysis", "apache-beam")
+
+
+def summarize(
+    config: Config,
+    nodes: Mapping[str, NodeRecord],
+    *,
+    seconds: Mapping[str, float],
+    run_folder: Path,
+    log: Path,
+) -> dict[str, Any]:
+    """Gather what a run did, from its artifacts.
+
+    Args:
+      config: the experiment.
+      nodes: what ML Metadata holds of the run.
+      seconds: wall time of each node.
+      run_folder: the experiment's folder.
+      log: the log file of the run.
+
+    Returns:
+      Plain data: `verdict`, `gates`, `metrics` (one entry per slice, with n and positives),
+      `data`, `anomalies`, `model`, `pushed`, `nodes`, `versions` and `paths`.
+    """
+    evaluation = nodes["Evaluator"].outputs["evaluation"]
+    blessing = nodes["Evaluator"].outputs["blessing"]
+    model = nodes["Trainer"].outputs["model"]
+    slices = results.load_slices(evaluation.uri)
+    contract = json.loads((Path(model.uri) / "Format-Serving" / CONTRACT).read_text())
+    return {
+        "experiment": config.name,
+        "description": config.description,
+        "verdict": BLESSED if blessing.properties.get("blessed") else REFUSED,
+        "gates": [
+            dataclasses.asdict(gate) for gate in results.judge(slices, config.evaluator.min_auc)
+        ],
+        "metrics": [
+            dataclasses.asdict(one) for one in slices if one.n >= config.evaluator.min_slice_size
+        ],
+        "slices_too_small": sum(one.n < config.evaluator.min_slice_size for one in slices),
+        "data": _account(nodes["XrayExampleGen"].outputs["report"]),
+        "anomalies": _anomalies(nodes["ExampleValidator"].outputs["anomalies"]),
+        "model": {
+            key: contract[key]
+            for key in ("backbone", "weights", "image_size", "calibration", "operating_point")
+        }
+        | {"training": contract["training"]},
+        "pushed": _pushed(nodes["Pusher"].outputs["pushed_model"]),
+        "nodes": {
+            name: {"seconds": round(spent, 1), "cached": nodes[name].cached}
+            for name, spent in seconds.items()
+        },
+        "seconds": round(sum(seconds.values()), 1),
+        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES}
+        | {"python": platform.python_version()},
+        "paths": {
+            "run": str(run_folder),
+            "model": f"{model.uri}/Format-Serving",
+            "keras": _only_file(Path(model.uri) / "saved_models"),
+            "evaluation": evaluation.uri,
+            "grad_cam": f"{nodes['GradCamReport'].outputs['report'].uri}/report.html",
+            "statistics": nodes["StatisticsGen"].outputs["statistics"].uri,
+            "tensorboard": nodes["Trainer"].outputs["model_run"].uri,
+            "log": str(log),
+        },
+    }
+
+
+def _account(artifact: Output) -> dict[str, Any]:
+    account = json.loads((Path(artifact.uri) / ingest.FILE_NAME).read_text())
+    return {key: account[key] for key in ("read", "kept", "left_out", "splits")}
+
+
+def _anomalies(artifact: Output) -> list[dict[str, str]]:
+    found = []
+    for folder in sorted(Path(artifact.uri).glob("Split-*")):
+        anomalies = anomalies_pb2.Anomalies.FromString((folder / "SchemaDiff.pb").read_bytes())
+        split = folder.name.removeprefix("Split-")
+        for feature, anomaly in sorted(anomalies.anomaly_info.items()):
+            found.append({"split": split, "feature": feature, "what": anomaly.description})
+    return found
+
+
+def _pushed(artifact: Output) -> dict[str, str] | None:
+    if not artifact.properties.get("pushed"):
+        return None
+    return {
+        "version": str(artifact.properties["pushed_version"]),
+        "path": str(artifact.properties["pushed_destination"]),
+    }
+
+
+def _only_file(folder: Path) -> str:
+    return str(next(folder.iterdir()))

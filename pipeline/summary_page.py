@@ -1,0 +1,118 @@
+"""The summary as people read it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.cli import DISCLAIMER
+
+
+def print_summary(summary: Mapping[str, Any], console: Console) -> None:
+    """Draw a summary as `summary.summarize` makes it."""
+    console.print()
+    console.print(_metrics(summary))
+    if summary["slices_too_small"]:
+        console.print(f"[dim]{summary['slices_too_small']} slices are too small to report.[/]")
+    point = summary["model"]["operating_point"]
+    console.print(
+        f"Operating point: probability of at least {point['threshold']:.3f}, chosen for "
+        f"{point['chosen_by']} ({point['positives']} with pneumonia, {point['negatives']} normal)."
+    )
+    if summary["model"]["weights"] == "none":
+        console.print("[yellow]The backbone has RANDOM weights: only its head has learnt.[/]")
+    _print_data(summary, console)
+    _print_verdict(summary, console)
+    _print_paths(summary, console)
+    console.print(f"\n[bold]{DISCLAIMER}[/]")
+
+
+def _metrics(summary: Mapping[str, Any]) -> Table:
+    table = Table(title="Test images", title_justify="left", title_style="bold")
+    table.add_column("slice")
+    for column in ("n", "pneumonia", "AUC", "sensitivity", "specificity"):
+        table.add_column(column, justify="right")
+    for one in summary["metrics"]:
+        name = ", ".join(f"{key} {value}" for key, value in one["slice"].items()) or "all images"
+        table.add_row(
+            escape(name),
+            str(one["n"]),
+            str(one["positives"]),
+            *(_figure(one[figure]) for figure in ("auc", "sensitivity", "specificity")),
+        )
+    return table
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _print_data(summary: Mapping[str, Any], console: Console) -> None:
+    data = summary["data"]
+    left_out = sum(data["left_out"].values())
+    console.print(f"Data: {data['read']:,} read, {data['kept']:,} kept, {left_out:,} left out.")
+    for reason, count in data["left_out"].items():
+        console.print(f"  {count:>7,} {escape(reason)}", soft_wrap=True)
+    anomalies = summary["anomalies"]
+    if anomalies:
+        console.print(f"[yellow]{len(anomalies)} anomalies against the schema:[/]")
+        for one in anomalies:
+            text = f"  {one['split']}: {one['feature']}: {one['what']}"
+            console.print(escape(text), soft_wrap=True)
+
+
+def _print_verdict(summary: Mapping[str, Any], console: Console) -> None:
+    blessed = summary["verdict"] == "blessed"
+    console.print()
+    console.print("[bold green]Blessed[/]" if blessed else "[bold red]Not blessed[/]")
+    for gate in summary["gates"]:
+        mark = "[green]✓[/]" if gate["passed"] else "[red]✗[/]"
+        console.print(f"  {mark} {escape(gate['sentence'])}", soft_wrap=True)
+    if summary["pushed"]:
+        path = _short(summary["pushed"]["path"])
+        console.print(f"Pushed: version {summary['pushed']['version']} at {path}", soft_wrap=True)
+    else:
+        console.print("Not pushed.")
+
+
+def _print_paths(summary: Mapping[str, Any], console: Console) -> None:
+    paths = summary["paths"]
+    run = Path(paths["run"])
+    console.print(f"\nTook {summary['seconds']:.0f} s. Reports:")
+    for name, path in (
+        ("summary", run / "summary.json"),
+        ("Grad-CAM", paths["grad_cam"]),
+        ("evaluation", paths["evaluation"]),
+        ("Keras model", paths["keras"]),
+        ("log", paths["log"]),
+    ):
+        console.print(f"  {name:<12} {_short(str(path))}", soft_wrap=True)
+    console.print("\nNext:")
+    model = summary["pushed"]["path"] if summary["pushed"] else paths["model"]
+    commands = [
+        f"cxr predict IMAGE... --model {_quoted(model)}",
+        f"tensorboard --logdir {_quoted(paths['tensorboard'])}",
+    ]
+    if summary["pushed"]:
+        serving = _quoted(str(run / "serving"))
+        commands.append(f"CXR_SERVING_DIR={serving} docker compose -f serving/compose.yaml up")
+    for command in commands:
+        console.print(f"  {escape(command)}", soft_wrap=True)
+
+
+def _quoted(path: str) -> str:
+    return shlex.quote(_short(path))
+
+
+def _short(path: str) -> str:
+    """A path as one would type it here."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path
