@@ -15,7 +15,7 @@ _SOURCES = {".py", ".jinja", ".pbtxt"}
 
 
 def source_digest(*nodes: str) -> str:
-    """A hexadecimal digest of the source files of some nodes.
+    """A hexadecimal digest of the source files of some nodes, not of folders within them.
 
     Args:
       *nodes: names of folders in `components/`; name the node's own and those it calls.
@@ -28,7 +28,7 @@ def source_digest(*nodes: str) -> str:
         folder = _COMPONENTS / node
         if not folder.is_dir():
             raise ValueError(f"no node {node!r} in {_COMPONENTS}")
-        for file in sorted(p for p in folder.rglob("*") if p.suffix in _SOURCES):
+        for file in sorted(p for p in folder.iterdir() if p.suffix in _SOURCES):
             digest.update(file.relative_to(_COMPONENTS).as_posix().encode())
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]

@@ -96,7 +96,7 @@ class Display(logging.Handler):
             self._status.update(f"{self._position()} {escape(text)}")
         elif time.monotonic() - self._said > _PLAIN_EVERY_SECONDS:
             self._said = time.monotonic()
-            self._console.print(f"  {escape(text)}")
+            self._console.print(f"  {escape(text)}", soft_wrap=True)
 
     def _position(self, *, done: bool = False) -> str:
         return f"[{len(self.seconds) + (not done)}/{self._nodes}]".replace("[", r"\[", 1)

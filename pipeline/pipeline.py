@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from tfx import v1 as tfx
 from tfx.orchestration.metadata import ConnectionConfigType
@@ -146,11 +146,11 @@ def create_pipeline(
         ],
         enable_cache=True,
         metadata_connection_config=metadata,
-        beam_pipeline_args=_beam_args(1),
+        beam_pipeline_args=[*_beam_args(1)],
     )
 
 
-def _beam_args(workers: int) -> Sequence[str]:
+def _beam_args(workers: int) -> list[str]:
     """Threads, not processes: the work is in libraries that let others run meanwhile."""
     if workers == 1:
         return ["--direct_running_mode=in_memory", "--direct_num_workers=1"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 
@@ -48,9 +48,14 @@ class Split(Settings):
 
 
 class Synthesis(Settings):
-    """Synthetic images to make before the run, where there is no real data."""
+    """Synthetic images to make before the run, where there is no real data.
 
-    images: int = pydantic.Field(default=500, ge=50)
+    Attributes:
+      images: how many of each dataset.
+      seed: another seed, other films.
+    """
+
+    images: dict[DatasetName, Annotated[int, pydantic.Field(ge=50)]]
     seed: int = 7
 
 
@@ -61,10 +66,19 @@ class Data(Settings):
       root: the folder that holds the datasets.
       datasets: which, by their registered names.
       split: how patients are divided.
-      synthesize: make so many synthetic images of each dataset, and read those.
+      synthesize: make synthetic images, and read those; a data root that is given wins.
     """
 
     root: str | None = None
     datasets: dict[DatasetName, Source] = pydantic.Field(min_length=1)
     split: Split = Split()
     synthesize: Synthesis | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _synthesize_what_is_read(self) -> Data:
+        if self.synthesize and set(self.synthesize.images) != set(self.datasets):
+            raise ValueError(
+                f"synthesize.images names {', '.join(sorted(self.synthesize.images))}, and "
+                f"datasets {', '.join(sorted(self.datasets))}: name the same"
+            )
+        return self

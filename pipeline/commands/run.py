@@ -69,7 +69,7 @@ def _run(
     config: Config, root: Path, data_root: Path | None, log: Path, console: Console
 ) -> dict[str, Any]:
     data = _data_root(config, root, data_root, console)
-    sources = {
+    sources: dict[str, Path] = {
         name: registry.find_root(name, data / (source.folder or ""))
         for name, source in config.data.datasets.items()
     }
@@ -116,9 +116,9 @@ def _synthesized(config: Config, folder: Path, console: Console) -> Path:
 
     wanted = config.data.synthesize
     assert wanted is not None
-    for dataset in config.data.datasets:
-        with console.status(f"drawing {wanted.images} synthetic {dataset} X-rays"):
-            synthesize(dataset, images=wanted.images, out=folder, seed=wanted.seed)
+    for dataset, images in wanted.images.items():
+        with console.status(f"drawing {images:,} synthetic {dataset} X-rays"):
+            synthesize(dataset, images=images, out=folder, seed=wanted.seed)
     return folder
 
 

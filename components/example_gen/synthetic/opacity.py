@@ -90,13 +90,13 @@ def _opacity(
     low, high = _DENSITY[style, pattern]
     peak = low + (high - low) * rng.beta(1.6, 1.6)
     # Acini that fill one by one: a fine texture that neither vessels nor ribs have.
-    granules = np.clip(canvas.noise(rng, 0.02, octaves=2), -2, 2)
+    granules = np.clip(canvas.noise(rng, 0.03, octaves=2), -2, 2)
     if pattern == "consolidation":
-        texture = 0.8 + 0.1 * canvas.noise(rng, 0.06, octaves=2) + 0.22 * granules
+        texture = 0.8 + 0.1 * canvas.noise(rng, 0.08, octaves=2) + 0.07 * granules
     else:
         # Reticular: brighter where the noise crosses zero, a soft mesh.
         mesh = np.exp(-np.square(canvas.noise(rng, 0.05, octaves=3)))
-        texture = 0.3 + 0.5 * canvas.blur(mesh, 0.004) + 0.22 * granules
+        texture = 0.3 + 0.45 * canvas.blur(mesh, 0.008) + 0.07 * granules
     density = np.float32(peak) * profile * np.clip(texture, 0, 1.4) - np.float32(_VISIBLE)
     density = np.where(air > _LEAST_AIR, np.maximum(density, 0), 0).astype(np.float32)
     return Opacity(density=density, box=_bounding_box(density))
