@@ -102,14 +102,18 @@ def _find(experiment: str) -> Path:
     if not path.is_file():
         names = experiment_names()
         raise ConfigError(
-            f"no experiment {experiment!r}{_suggestion(experiment, names)} There are "
+            f"no experiment {experiment!r}{_suggestion(experiment, names) or '.'} There are "
             f"{', '.join(names)}; or give the path of a YAML file."
         )
     return path
 
 
 def _read(path: Path) -> dict[str, Any]:
-    values = _parse(path.read_text(encoding="utf-8"), str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    values = _parse(text, str(path))
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: is not a mapping of settings")
     return values

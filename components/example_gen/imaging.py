@@ -1,7 +1,8 @@
 """Opening an image file: is it sound, what does it tell, and which bytes go into the Example.
 
-Pillow opens the files, because it refuses a truncated one, as the decoder in the served graph
-does, where OpenCV would fill the rest with grey.
+Pillow tells what a file is. What goes into the Example as it is, TensorFlow decodes, as the
+served graph will: it refuses files that Pillow and OpenCV would take, such as a PNG cut short by
+a few bytes. The other formats are Pillow's.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import warnings
 import cv2
 import numpy as np
 import PIL.Image
+import tensorflow as tf
 
 from components.example_gen.record import ImageFacts
 
@@ -42,24 +44,24 @@ def read_image(data: bytes) -> tuple[np.ndarray, ImageFacts]:
       BadImageError: if it is no image, is cut short, or is too large to be a film.
     """
     with _open(data) as image:
-        grey = _grey(image)
+        grey = _grey(image, data)
         return grey, _facts(data, image.format or "", grey)
 
 
 def servable_bytes(data: bytes) -> bytes:
     """The bytes for the Example.
 
+    Args:
+      data: the bytes of a file that `read_image` took.
+
     Returns:
       `data` itself where it is an 8-bit grey or RGB JPEG or PNG; otherwise (RGBA, palette,
       16-bit, CMYK, other formats) the image rewritten as an 8-bit grey PNG.
-
-    Raises:
-      BadImageError: as `read_image`.
     """
     with _open(data) as image:
-        if (image.format, image.mode) in _SERVABLE:
+        if _is_servable(image):
             return data
-        grey = _grey(image)
+        grey = _grey(image, data)
     return cv2.imencode(".png", grey)[1].tobytes()
 
 
@@ -80,12 +82,19 @@ def _open(data: bytes) -> PIL.Image.Image:
     return image
 
 
-def _grey(image: PIL.Image.Image) -> np.ndarray:
+def _is_servable(image: PIL.Image.Image) -> bool:
+    return (image.format, image.mode) in _SERVABLE
+
+
+def _grey(image: PIL.Image.Image, data: bytes) -> np.ndarray:
     try:
+        if _is_servable(image):
+            pixels = tf.io.decode_image(data, channels=1, expand_animations=False)
+            return pixels.numpy()[..., 0]
         if image.mode in _SIXTEEN_BIT:
             return (np.clip(np.asarray(image, np.int64), 0, 65_535) // 257).astype(np.uint8)
         return np.asarray(image.convert("L"))
-    # Pillow's decoders raise many kinds for damaged data: OSError, SyntaxError, struct.error ...
+    # The decoders raise many kinds for damaged data: OSError, SyntaxError, tf.errors ...
     except Exception as error:
         raise BadImageError("image data is damaged or cut short") from error
 

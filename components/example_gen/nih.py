@@ -91,7 +91,8 @@ def list_files(root: Path) -> Listing:
             "labelled No Finding or Pneumonia has its image there. The images belong into "
             f"{root / 'images'} or {root / 'images_001' / 'images'} and so on."
         )
-    return Listing(NAME, tuple(files), tuple(left_out), (path,))
+    tables = tuple(table for table in (path, root / _BOXES) if table.is_file())
+    return Listing(NAME, tuple(files), tuple(left_out), tables)
 
 
 def _file(row: _Row, path: str, label: int, boxes: tuple[Box, ...]) -> XrayFile:
@@ -105,7 +106,7 @@ def _file(row: _Row, path: str, label: int, boxes: tuple[Box, ...]) -> XrayFile:
         age_years=_age(row.age),
         sex=row.sex if row.sex in ("F", "M") else None,
         view_position=row.view if row.view in ("PA", "AP") else None,
-        follow_up=int(row.follow_up) if row.follow_up.isdigit() else None,
+        follow_up=int(row.follow_up) if row.follow_up.isdecimal() else None,
         boxes=boxes,
     )
 
@@ -119,7 +120,7 @@ def _label(findings: str) -> int | None:
 def _age(text: str) -> int | None:
     """Years, from `57` (2020's table) or `057Y` (2017's); months and days are under one year."""
     number, unit = (text[:-1], text[-1]) if text[-1:] in ("Y", "M", "D") else (text, "Y")
-    if not number.isdigit():
+    if not number.isdecimal():
         return None
     years = int(number) if unit == "Y" else 0
     # The table holds a handful of ages such as 412.
@@ -128,7 +129,13 @@ def _age(text: str) -> int | None:
 
 def _read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        table = pd.read_csv(
+            path,
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            index_col=False,  # rows may end in a comma that the header lacks
+        )
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
         raise DatasetError(f"{path} cannot be read as a CSV table: {error}") from error
     missing = [name for name in columns if name not in table.columns]
@@ -149,6 +156,8 @@ def _read_boxes(path: Path) -> dict[str, tuple[Box, ...]]:
         sides = table[["x", "y", "w", "h"]].astype(float) / _BOX_FRAME
     except ValueError as error:
         raise DatasetError(f"{path} has a box that is not made of numbers: {error}") from error
+    if sides.isna().any(axis=None):
+        raise DatasetError(f"{path} has a box that is not made of numbers: nan")
     boxes: dict[str, tuple[Box, ...]] = {}
     for name, box in zip(table.filename, sides.itertuples(index=False, name=None), strict=True):
         boxes[name] = (*boxes.get(name, ()), box)

@@ -73,7 +73,10 @@ def list_files(root: Path) -> Listing:
     left_out: list[LeftOut] = []
     for path in sorted(p for split in _SPLITS for p in (root / split).rglob("*") if p.is_file()):
         split, *folders, filename = path.relative_to(root).parts
-        if path.suffix.lower() not in listing.IMAGE_SUFFIXES:
+        printable = str(path).encode(errors="backslashreplace").decode()
+        if printable != str(path):
+            left_out.append(LeftOut(printable, "file name is not UTF-8"))
+        elif path.suffix.lower() not in listing.IMAGE_SUFFIXES:
             left_out.append(LeftOut(str(path), "not an image by its name"))
         elif len(folders) != 1 or folders[0] not in _LABELS:
             left_out.append(LeftOut(str(path), "not in a NORMAL or PNEUMONIA folder"))

@@ -13,6 +13,7 @@ import keras
 BACKBONE = "backbone"
 HEAD = "head"
 SCORE = "score"
+STANDARDISE = "standardise_embedding"
 
 
 def build_head(
@@ -34,7 +35,7 @@ def build_head(
       A model named `head`: float32 [N, features] to logits, float32 [N, outputs].
     """
     embedding = keras.Input((features,), name="embedding")
-    x = keras.layers.Normalization(name="standardise_embedding")(embedding)
+    x = keras.layers.Normalization(name=STANDARDISE)(embedding)
     x = keras.layers.Dense(
         units, activation="relu", kernel_regularizer=keras.regularizers.L2(l2), name="hidden"
     )(x)

@@ -10,8 +10,13 @@ import numpy as np
 
 from components import progress
 from components.errors import InputError
-from components.trainer.classifier import build_head
+from components.trainer.classifier import STANDARDISE, build_head
 from components.trainer.settings import TrainerSettings
+
+
+# Of the channels' mean standard deviation. A channel that is silent on nearly all training images
+# would else be blown up: a film that wakes it lies thousands of deviations off.
+_LEAST_DEVIATION = 0.01
 
 
 class TrainingError(InputError):
@@ -69,7 +74,7 @@ def train_head(
         dropout=settings.head.dropout,
         l2=settings.head.l2,
     )
-    head.get_layer("standardise_embedding").adapt(train.embeddings)
+    _standardise(head.get_layer(STANDARDISE), train.embeddings)
     head.compile(
         optimizer=keras.optimizers.Adam(settings.learning_rate),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
@@ -86,6 +91,14 @@ def train_head(
         verbose=0,
     )
     return head, history
+
+
+def _standardise(layer: keras.layers.Normalization, embeddings: np.ndarray) -> None:
+    layer.adapt(embeddings)
+    deviation = embeddings.std(axis=0)
+    least = _LEAST_DEVIATION * deviation.mean()
+    layer.adapt_variance.assign(np.maximum(deviation, least) ** 2)
+    layer.finalize_state()
 
 
 def _callbacks(settings: TrainerSettings, log_dir: Path) -> list[keras.callbacks.Callback]:

@@ -17,10 +17,10 @@ _LEAST_AIR = 0.3
 
 # Peak densities, from subtle to obvious, per population and pattern: (low, high).
 _DENSITY: dict[tuple[Style, Pattern], tuple[float, float]] = {
-    ("pediatric", "consolidation"): (0.45, 1.0),
-    ("pediatric", "interstitial"): (0.45, 1.0),
-    ("nih", "consolidation"): (0.45, 1.0),
-    ("nih", "interstitial"): (0.45, 1.0),
+    ("pediatric", "consolidation"): (0.6, 1.2),
+    ("pediatric", "interstitial"): (0.7, 1.4),
+    ("nih", "consolidation"): (0.5, 1.1),
+    ("nih", "interstitial"): (0.6, 1.3),
 }
 
 
@@ -77,7 +77,7 @@ def _opacity(
 ) -> Opacity:
     x, y = canvas.coordinates(step=4)
     centre_x, centre_y = _centre(canvas, air, side, rng)
-    radius_x, radius_y = rng.uniform(0.17, 0.28), rng.uniform(0.2, 0.34)
+    radius_x, radius_y = rng.uniform(0.2, 0.34), rng.uniform(0.24, 0.42)
     tilt = rng.uniform(-0.6, 0.6)
     dx, dy = x - np.float32(centre_x), y - np.float32(centre_y)
     u = (np.cos(tilt) * dx + np.sin(tilt) * dy) / radius_x
@@ -90,13 +90,13 @@ def _opacity(
     low, high = _DENSITY[style, pattern]
     peak = low + (high - low) * rng.beta(1.6, 1.6)
     # Acini that fill one by one: a fine texture that neither vessels nor ribs have.
-    granules = np.clip(canvas.noise(rng, 0.03, octaves=2), -2, 2)
+    granules = np.clip(canvas.noise(rng, 0.024, octaves=2), -2, 2)
     if pattern == "consolidation":
-        texture = 0.8 + 0.1 * canvas.noise(rng, 0.08, octaves=2) + 0.07 * granules
+        texture = 0.8 + 0.1 * canvas.noise(rng, 0.08, octaves=2) + 0.15 * granules
     else:
         # Reticular: brighter where the noise crosses zero, a soft mesh.
         mesh = np.exp(-np.square(canvas.noise(rng, 0.05, octaves=3)))
-        texture = 0.3 + 0.45 * canvas.blur(mesh, 0.008) + 0.07 * granules
+        texture = 0.3 + 0.45 * canvas.blur(mesh, 0.008) + 0.15 * granules
     density = np.float32(peak) * profile * np.clip(texture, 0, 1.4) - np.float32(_VISIBLE)
     density = np.where(air > _LEAST_AIR, np.maximum(density, 0), 0).astype(np.float32)
     return Opacity(density=density, box=_bounding_box(density))

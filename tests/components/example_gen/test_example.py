@@ -1,0 +1,116 @@
+"""The Example contract, value by value."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tensorflow_transform.tf_metadata import schema_utils
+
+from components.data_gate.schema import curated_schema
+from components.example_gen.record import NORMAL, PNEUMONIA
+from tests.components.example_gen.samples import encode, film, to_example
+
+ALWAYS = {
+    "image/encoded": "bytes_list",
+    "image/sha256": "bytes_list",
+    "image/format": "bytes_list",
+    "image/height": "int64_list",
+    "image/width": "int64_list",
+    "image/file_bytes": "int64_list",
+    "image/mean": "float_list",
+    "image/std": "float_list",
+    "image/p01": "float_list",
+    "image/p99": "float_list",
+    "image/black_border": "float_list",
+    "image/sharpness": "float_list",
+    "dataset": "bytes_list",
+    "filename": "bytes_list",
+    "patient_id": "bytes_list",
+    "label": "int64_list",
+    "findings": "bytes_list",
+}
+PEDIATRIC = {"etiology": "bytes_list", "source_split": "bytes_list"}
+NIH = {
+    "age_years": "int64_list",
+    "sex": "bytes_list",
+    "view_position": "bytes_list",
+    "follow_up": "int64_list",
+    "boxes": "float_list",
+}
+
+FILM = film(5)
+BOXES = ((0.25, 0.5, 0.125, 0.0625), (0.0, 0.0, 1.0, 1.0))
+
+
+def pediatric_example() -> tf.train.Example:
+    return to_example(
+        FILM, "virus-12", PNEUMONIA, filename="ü.png", etiology="virus", source_split="test"
+    )
+
+
+def nih_example() -> tf.train.Example:
+    # A newborn at the first visit: zeros, which are values too.
+    return to_example(
+        FILM,
+        "13",
+        PNEUMONIA,
+        dataset="nih",
+        findings=("Effusion", "Pneumonia"),
+        age_years=0,
+        sex="F",
+        view_position="AP",
+        follow_up=0,
+        boxes=BOXES,
+    )
+
+
+def kinds(one: tf.train.Example) -> dict[str, str]:
+    return {name: feature.WhichOneof("kind") for name, feature in one.features.feature.items()}
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (to_example(FILM), ALWAYS),
+        (pediatric_example(), ALWAYS | PEDIATRIC),
+        (nih_example(), ALWAYS | NIH),
+    ],
+    ids=["bare", "pediatric", "nih"],
+)
+def test_present_values_have_their_type_and_absent_ones_are_absent(
+    one: tf.train.Example, expected: dict[str, str]
+) -> None:
+    assert kinds(one) == expected
+
+
+def test_values_come_back_by_the_curated_schema() -> None:
+    schema = text_format.Parse(curated_schema(), schema_pb2.Schema())
+    spec = schema_utils.schema_as_feature_spec(schema).feature_spec
+    assert set(spec) == set(ALWAYS | PEDIATRIC | NIH)
+
+    examples = [nih_example(), pediatric_example(), to_example(FILM, label=NORMAL)]
+    batch = tf.io.parse_example([one.SerializeToString() for one in examples], spec)
+
+    def values(name: str, row: int) -> list[object]:
+        feature = batch[name]
+        dense = tf.sparse.slice(feature, [row, 0], [1, 99]).values if name in sparse else feature[row]
+        return dense.numpy().ravel().tolist()
+
+    sparse = {name for name, feature in batch.items() if isinstance(feature, tf.SparseTensor)}
+    data = encode(FILM)
+    assert values("image/encoded", 0) == [data]
+    assert values("image/sha256", 0) == [hashlib.sha256(data).hexdigest().encode()]
+    assert values("image/height", 0) + values("image/width", 0) == list(FILM.shape)
+    np.testing.assert_allclose(values("image/mean", 0), FILM.mean() / 255, rtol=1e-6)
+    assert [values("label", row) for row in range(3)] == [[1], [1], [0]]
+    assert values("findings", 0) == [b"Effusion", b"Pneumonia"]
+    assert values("boxes", 0) == [side for box in BOXES for side in box]
+    assert values("age_years", 0) == values("follow_up", 0) == [0]
+    assert values("patient_id", 0) == [b"nih:13"]
+    assert values("patient_id", 1) == [b"pediatric:virus-12"]
+    assert values("filename", 1) == ["ü.png".encode()]
+    assert values("etiology", 1) == [b"virus"]
+    assert values("age_years", 1) == values("etiology", 2) == values("boxes", 2) == []

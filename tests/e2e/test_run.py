@@ -1,0 +1,133 @@
+"""`cxr run`, from files to a pushed model, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import SMALL, Finished, Workspace
+
+pytestmark = pytest.mark.slow
+
+
+def _films(workspace: Workspace) -> list[Path]:
+    folder = workspace.folder / "runs/demo/data/chest_xray/test"
+    return sorted(folder.rglob("*.jpeg"))[:3]
+
+
+@pytest.mark.usefixtures("first_run")
+def test_counts_add_up_and_every_dataset_is_judged(workspace: Workspace) -> None:
+    summary = workspace.summary()
+    data = summary["data"]
+    assert data["read"] == 140 + 260
+    assert data["read"] == data["kept"] + sum(data["left_out"].values())
+    kept = sum(one["images"] for split in data["splits"].values() for one in split.values())
+    assert kept == data["kept"]
+    by_slice = {tuple(one["slice"].items()): one for one in summary["metrics"]}
+    for dataset in ("pediatric", "nih"):
+        figures = by_slice[("dataset", dataset),]
+        assert figures["n"] == data["splits"]["test"][dataset]["images"]
+        assert figures["positives"] == data["splits"]["test"][dataset]["classes"]["pneumonia"]
+        assert 0 <= figures["auc"] <= 1
+    parts = [by_slice[("dataset", dataset),]["n"] for dataset in ("pediatric", "nih")]
+    assert by_slice[()]["n"] == sum(parts)
+
+
+@pytest.mark.usefixtures("first_run")
+def test_synthetic_data_has_no_anomalies(workspace: Workspace) -> None:
+    assert workspace.summary()["anomalies"] == []
+
+
+def test_the_user_sees_progress_and_no_noise(first_run: Finished, workspace: Workspace) -> None:
+    assert "[9/9] Pusher" in first_run.out
+    assert "Blessed" in first_run.out
+    assert "not a diagnostic device" in first_run.out
+    assert first_run.err == ""
+    for noise in ("WARNING", "tensorflow/", "absl", "Traceback"):
+        assert noise not in first_run.out
+    log = Path(workspace.summary()["paths"]["log"])
+    assert "XrayExampleGen" in log.read_text()
+
+
+@pytest.mark.usefixtures("first_run")
+def test_what_the_summary_names_is_there(workspace: Workspace) -> None:
+    summary = workspace.summary()
+    for name, path in summary["paths"].items():
+        assert Path(path).exists(), name
+    assert summary["paths"]["keras"].endswith(".keras")
+    pushed = Path(summary["pushed"]["path"])
+    assert (pushed / "saved_model.pb").is_file()
+    contract = json.loads((pushed / "assets.extra/model_contract.json").read_text())
+    assert contract["operating_point"] == summary["model"]["operating_point"]
+    page = Path(summary["paths"]["grad_cam"]).read_text()
+    assert page.count("data:image/png;base64,") >= 4
+    events = list(Path(summary["paths"]["tensorboard"]).rglob("events.out.tfevents*"))
+    assert events
+
+
+@pytest.mark.usefixtures("first_run")
+def test_the_pushed_model_predicts(workspace: Workspace) -> None:
+    films = _films(workspace)
+    finished = workspace.cxr("predict", *map(str, films), "--model", "runs/demo", "--json")
+    assert finished.code == 0, finished.text
+    answer = json.loads(finished.out)
+    threshold = workspace.summary()["model"]["operating_point"]["threshold"]
+    assert len(answer["predictions"]) == len(films)
+    for one in answer["predictions"]:
+        assert one["decision"] == (one["probability"] >= threshold)
+        assert one["label"] == ("pneumonia" if one["decision"] else "normal")
+
+
+@pytest.mark.usefixtures("first_run")
+def test_a_second_run_comes_from_the_cache_until_a_setting_changes(workspace: Workspace) -> None:
+    before = workspace.summary()
+    finished = workspace.cxr("run", "demo", *SMALL, "--json")
+    assert finished.code == 0, finished.text
+    again = json.loads(finished.out)
+    assert again == workspace.summary()
+    assert all(node["cached"] for node in again["nodes"].values())
+    assert again["metrics"] == before["metrics"]
+    assert again["pushed"] == before["pushed"]
+
+    finished = workspace.cxr(
+        "run", "demo", *SMALL, "--set=trainer.epochs=2",
+        "--set=evaluator.min_auc={pediatric: 0.01, nih: 1.0}",
+    )  # fmt: skip
+    changed = workspace.summary()
+    rerun = {name for name, node in changed["nodes"].items() if not node["cached"]}
+    assert rerun == {"Trainer", "Evaluator", "GradCamReport", "Pusher"}
+    # And a model that does not meet what is asked is neither blessed nor pushed.
+    assert finished.code == 3, finished.text
+    assert changed["verdict"] == "refused"
+    assert changed["pushed"] is None
+    assert "nih: AUC" in finished.out
+    assert "is below the 1.00 asked for" in finished.out
+    assert len(list((workspace.folder / "runs/demo/serving/cxr").iterdir())) == 1
+
+
+def test_random_weights_are_announced_and_missing_weights_stop_the_others(
+    workspace: Workspace, first_run: Finished
+) -> None:
+    assert "RANDOM" in first_run.out
+    nowhere = "http://127.0.0.1:9"
+    finished = workspace.cxr(
+        "run", "demo", *SMALL, "--set=trainer.weights=imagenet",
+        "--set=trainer.allow_random_weights=false", "--pipeline-root=runs/imagenet",
+        HTTPS_PROXY=nowhere, HTTP_PROXY=nowhere, KERAS_HOME=str(workspace.folder / "keras"),
+    )  # fmt: skip
+    assert finished.code == 2, finished.text
+    assert "trainer.weights" in finished.text
+    assert "Traceback" not in finished.text
+
+
+@pytest.mark.skipif("CXR_DATA" not in os.environ, reason="CXR_DATA names no folder of real X-rays")
+def test_the_pediatric_set_is_learnt_without_downloaded_weights(tmp_path: Path) -> None:
+    finished = Workspace(tmp_path).cxr(
+        "run", "pediatric", "--data-root", os.environ["CXR_DATA"], "--set=trainer.weights=none"
+    )
+    assert finished.code == 0, finished.text
+    metrics = Workspace(tmp_path).summary("pediatric")["metrics"]
+    assert next(one for one in metrics if not one["slice"])["auc"] >= 0.97
