@@ -38,6 +38,7 @@ class Display(logging.Handler):
         self._node = ""
         self._started = 0.0
         self._said = 0.0
+        self._pace = _Pace()
         self._status = console.status("")
 
     def __enter__(self) -> Display:
@@ -79,6 +80,7 @@ class Display(logging.Handler):
     def _start(self, node: str) -> None:
         self._node, self._started = node, time.monotonic()
         self._said = self._started
+        self._pace = _Pace()
         self._status.update(f"{self._position()} [bold]{node}")
 
     def _finish(self) -> None:
@@ -89,14 +91,35 @@ class Display(logging.Handler):
         )
 
     def _progress(self, step: Progress) -> None:
-        elapsed = time.monotonic() - self._started
-        left = elapsed / step.done * (step.total - step.done) if step.done else 0.0
-        text = f"{self._node}: {step}, {elapsed:.0f} s, about {left:.0f} s left"
+        now = time.monotonic()
+        left = self._pace.seconds_left(step, now)
+        text = f"{self._node}: {step}, {now - self._started:.0f} s"
+        if left is not None:
+            text += f", about {left:.0f} s left"
         if self._console.is_terminal:
             self._status.update(f"{self._position()} {escape(text)}")
-        elif time.monotonic() - self._said > _PLAIN_EVERY_SECONDS:
-            self._said = time.monotonic()
+        elif now - self._said > _PLAIN_EVERY_SECONDS:
+            self._said = now
             self._console.print(f"  {escape(text)}", soft_wrap=True)
 
     def _position(self, *, done: bool = False) -> str:
         return f"[{len(self.seconds) + (not done)}/{self._nodes}]".replace("[", r"\[", 1)
+
+
+class _Pace:
+    """How fast a step goes, from its first report on; another total is another step."""
+
+    def __init__(self) -> None:
+        self._first: tuple[Progress, float] | None = None
+
+    def seconds_left(self, step: Progress, now: float) -> float | None:
+        if (
+            self._first is None
+            or step.total != self._first[0].total
+            or step.done < self._first[0].done
+        ):
+            self._first = (step, now)
+        first, since = self._first
+        if step.done == first.done:
+            return None
+        return (now - since) / (step.done - first.done) * (step.total - step.done)

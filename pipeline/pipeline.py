@@ -62,7 +62,7 @@ def create_pipeline(
         },
         fingerprint=places.fingerprint,
         code=source_digest("example_gen"),
-    ).with_beam_pipeline_args(_beam_args(config.beam.workers or os.cpu_count() or 1))
+    ).with_beam_pipeline_args(beam_args(config.beam.workers or os.cpu_count() or 1))
     examples = example_gen.outputs["examples"]
 
     schema_gen = CuratedSchema(text=curated_schema())
@@ -100,7 +100,7 @@ def create_pipeline(
             "settings": config.trainer.model_dump(mode="json"),
             "image_size": config.transform.image_size,
             "preprocessing": source_digest("transform"),
-            "code": source_digest("trainer"),
+            "code": source_digest("trainer", "transform"),
         },
     )
     model = trainer.outputs["model"]
@@ -119,7 +119,7 @@ def create_pipeline(
         cases=config.grad_cam.cases,
         opacity=config.grad_cam.opacity,
         seed=config.grad_cam.seed,
-        code=source_digest("grad_cam"),
+        code=source_digest("grad_cam", "trainer", "transform"),
     )
 
     pusher = tfx.components.Pusher(
@@ -146,11 +146,11 @@ def create_pipeline(
         ],
         enable_cache=True,
         metadata_connection_config=metadata,
-        beam_pipeline_args=[*_beam_args(1)],
+        beam_pipeline_args=[*beam_args(1)],
     )
 
 
-def _beam_args(workers: int) -> list[str]:
+def beam_args(workers: int) -> list[str]:
     """Threads, not processes: the work is in libraries that let others run meanwhile."""
     if workers == 1:
         return ["--direct_running_mode=in_memory", "--direct_num_workers=1"]

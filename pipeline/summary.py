@@ -47,14 +47,17 @@ def summarize(
     blessing = nodes["Evaluator"].outputs["blessing"]
     model = nodes["Trainer"].outputs["model"]
     slices = results.load_slices(evaluation.uri)
+    floors = {
+        dataset: floor
+        for dataset, floor in config.evaluator.min_auc.items()
+        if dataset in config.data.datasets
+    }
     contract = json.loads((Path(model.uri) / "Format-Serving" / CONTRACT).read_text())
     return {
         "experiment": config.name,
         "description": config.description,
         "verdict": BLESSED if blessing.properties.get("blessed") else REFUSED,
-        "gates": [
-            dataclasses.asdict(gate) for gate in results.judge(slices, config.evaluator.min_auc)
-        ],
+        "gates": [dataclasses.asdict(gate) for gate in results.judge(slices, floors)],
         "metrics": [
             dataclasses.asdict(one) for one in slices if one.n >= config.evaluator.min_slice_size
         ],

@@ -11,6 +11,7 @@ import tensorflow_model_analysis as tfma
 
 from components.evaluator import eval_config
 from components.example_gen import record
+from components.example_gen.settings import DatasetName
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +67,7 @@ def load_slices(evaluation_uri: str) -> list[SliceResult]:
     )
 
 
-def judge(slices: Sequence[SliceResult], min_auc: Mapping[str, float]) -> list[Gate]:
+def judge(slices: Sequence[SliceResult], min_auc: Mapping[DatasetName, float]) -> list[Gate]:
     """What the evaluation asked of each dataset, and what it found."""
     by_dataset = {
         one.slice[record.DATASET]: one for one in slices if tuple(one.slice) == (record.DATASET,)

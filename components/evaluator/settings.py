@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import pydantic
 
+from components.example_gen.settings import DatasetName
 from components.settings import Settings
+
+Auc = Annotated[float, pydantic.Field(ge=0, le=1)]
 
 
 class EvaluatorSettings(Settings):
@@ -20,5 +25,5 @@ class EvaluatorSettings(Settings):
 
     slices: tuple[str, ...] = ("etiology",)
     min_slice_size: int = pydantic.Field(default=5, ge=1)
-    min_auc: dict[str, float] = {}
+    min_auc: dict[DatasetName, Auc] = {}
     batch_size: int = pydantic.Field(default=32, ge=1)

@@ -102,7 +102,7 @@ def _grey(image: PIL.Image.Image, data: bytes) -> np.ndarray:
 def _facts(data: bytes, image_format: str, grey: np.ndarray) -> ImageFacts:
     height, width = grey.shape
     # A histogram gives the moments and percentiles in one pass over millions of pixels.
-    counts = np.bincount(grey.ravel(), minlength=256)
+    counts = cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel().astype(np.float64)
     levels = np.arange(256) / 255.0
     mean = float(counts @ levels / grey.size)
     cumulative = np.cumsum(counts) / grey.size

@@ -1,6 +1,7 @@
 """The registry of backbones: networks that turn an image into activation maps.
 
-Adding one is one line in `BACKBONES`, plus passing the shared contract test.
+Adding one is one line in `BACKBONES`, its name in `settings.py` (which may not import Keras), and
+passing the shared contract test.
 """
 
 from __future__ import annotations

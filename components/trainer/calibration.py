@@ -8,8 +8,10 @@ validation meets a target.
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 # With fewer cases of a class, two fitted numbers would be noise.
@@ -32,7 +34,7 @@ class Calibration:
 
     def __call__(self, logits: np.ndarray) -> np.ndarray:
         """Logits, float [N], to probabilities, float32 [N]."""
-        return (1 / (1 + np.exp(-(self.slope * logits + self.intercept)))).astype(np.float32)
+        return expit(self.slope * logits + self.intercept).astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,16 +44,16 @@ class OperatingPoint:
     Attributes:
       threshold: on [0, 1].
       chosen_by: how it was found.
-      sensitivity: on validation.
-      specificity: on validation.
+      sensitivity: on validation; None without positives.
+      specificity: on validation; None without negatives.
       positives: validation images with pneumonia.
       negatives: validation images without.
     """
 
     threshold: float
     chosen_by: str
-    sensitivity: float
-    specificity: float
+    sensitivity: float | None
+    specificity: float | None
     positives: int
     negatives: int
 
@@ -98,7 +100,8 @@ def choose_operating_point(
     if not len(positive) or not len(negative):
         threshold, chosen_by = 0.5, "0.5: validation lacks a class"
     else:
-        lowest_found = positive[int(np.ceil(target_sensitivity * len(positive))) - 1]
+        needed = math.ceil(round(target_sensitivity * len(positive), 6))  # 0.7 * 10 > 7 in floats
+        lowest_found = positive[needed - 1]
         below = probabilities[probabilities < lowest_found]
         next_lower = below.max() if len(below) else 0.0
         threshold = float((lowest_found + next_lower) / 2)
@@ -106,8 +109,8 @@ def choose_operating_point(
     return OperatingPoint(
         threshold=threshold,
         chosen_by=chosen_by,
-        sensitivity=float(np.mean(positive >= threshold)) if len(positive) else float("nan"),
-        specificity=float(np.mean(negative < threshold)) if len(negative) else float("nan"),
+        sensitivity=float(np.mean(positive >= threshold)) if len(positive) else None,
+        specificity=float(np.mean(negative < threshold)) if len(negative) else None,
         positives=len(positive),
         negatives=len(negative),
     )

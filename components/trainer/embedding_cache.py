@@ -6,6 +6,7 @@ import logging
 import os
 import tempfile
 import uuid
+import zipfile
 from collections.abc import Sequence, Set
 from pathlib import Path
 
@@ -37,9 +38,8 @@ class EmbeddingCache:
         self._unsaved: dict[str, np.ndarray] = {}
         for shard in sorted(self._folder.glob("*.npz")):
             try:
-                with np.load(shard) as arrays:
-                    self._rows.update(zip(arrays["sha256"].tolist(), arrays["rows"], strict=True))
-            except (OSError, ValueError, KeyError) as error:
+                self._rows |= self._read(shard)
+            except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
                 logging.warning("embedding cache: %s is not readable, ignored: %s", shard, error)
 
     def keys(self) -> Set[str]:
@@ -77,3 +77,10 @@ class EmbeddingCache:
             )
         Path(aside).rename(self._folder / f"{uuid.uuid4().hex}.npz")
         self._unsaved = {}
+
+    def _read(self, shard: Path) -> dict[str, np.ndarray]:
+        with np.load(shard) as arrays:
+            keys, rows = arrays["sha256"].tolist(), arrays["rows"]
+        if rows.shape != (len(keys), self._features):
+            raise ValueError(f"{len(keys)} images with rows of shape {rows.shape}")
+        return dict(zip(keys, rows, strict=True))

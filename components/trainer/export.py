@@ -53,7 +53,7 @@ class ModelContract:
         """Write it beside a SavedModel."""
         path = model_dir / CONTRACT
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+        path.write_text(json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False) + "\n")
 
 
 class ServingModule(tf.Module):

@@ -13,7 +13,6 @@ from components.errors import InputError
 from components.trainer.classifier import STANDARDISE, build_head
 from components.trainer.settings import TrainerSettings
 
-
 # Of the channels' mean standard deviation. A channel that is silent on nearly all training images
 # would else be blown up: a film that wakes it lies thousands of deviations off.
 _LEAST_DEVIATION = 0.01

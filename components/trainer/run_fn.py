@@ -17,7 +17,7 @@ from components.example_gen import record
 from components.trainer import backbones, calibration, export
 from components.trainer.backbones import build_backbone, weights_digest
 from components.trainer.classifier import build_classifier
-from components.trainer.embedding import Embedder, embed, resolve_precision
+from components.trainer.embedding import Embedder, embed, read_index, resolve_precision
 from components.trainer.embedding_cache import EmbeddingCache
 from components.trainer.head_training import Embedded, TrainingError, train_head
 from components.trainer.settings import TrainerSettings
@@ -76,7 +76,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         training={
             "seed": settings.seed,
             "epochs": len(history.epoch),
-            "validation_auc": max(history.history["val_auc"]),
+            "validation_auc": _of_best_epoch(history, "val_auc"),
             "images": {"train": _per_class(train), "val": _per_class(validation)},
         },
     )
@@ -109,25 +109,15 @@ def _embedded(
     split: str, patterns: Sequence[str], embedder: Embedder, cache: EmbeddingCache
 ) -> Embedded:
     files = tf.io.gfile.glob(list(patterns))
-    sha256, labels = _index(files)
+    sha256, labels = read_index(files)
     if not sha256:
         raise TrainingError(f"the {split} split is empty")
     return Embedded(embed(files, sha256, embedder, cache), labels)
 
 
-def _index(files: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """The images of a split and their labels, in an order that does not depend on the shards."""
-    spec = {
-        record.SHA256: tf.io.FixedLenFeature([], tf.string),
-        record.LABEL: tf.io.FixedLenFeature([], tf.int64),
-    }
-    records = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(256)
-    rows = sorted(
-        (key.decode(), int(label))
-        for batch in records.map(lambda b: tf.io.parse_example(b, spec)).as_numpy_iterator()
-        for key, label in zip(batch[record.SHA256], batch[record.LABEL], strict=True)
-    )
-    return [key for key, _ in rows], np.array([label for _, label in rows], np.int64)
+def _of_best_epoch(history: keras.callbacks.History, metric: str) -> float:
+    """A metric of the epoch whose weights were kept."""
+    return history.history[metric][int(np.argmin(history.history["val_loss"]))]
 
 
 def _per_class(split: Embedded) -> dict[str, int]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from pipeline.config import load_config
+from pipeline.console import noise_to
 
 
 @click.command(name="compile")
@@ -31,9 +33,10 @@ def compile(  # noqa: A001 (the command's name)
     """Write the Kubeflow Pipelines IR of EXPERIMENT as YAML."""
     config = load_config(experiment, overrides)
 
-    from pipeline.runners.kubeflow import compile_pipeline
+    with noise_to(Path(os.devnull)):
+        from pipeline.runners.kubeflow import compile_pipeline
 
-    compile_pipeline(
-        config, image=image, data_root=data_root, pipeline_root=pipeline_root, output=output
-    )
+        compile_pipeline(
+            config, image=image, data_root=data_root, pipeline_root=pipeline_root, output=output
+        )
     click.echo(f"{output}: the pipeline of {config.name}, for Kubeflow Pipelines v2")

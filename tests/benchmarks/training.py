@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -31,7 +32,7 @@ from components.example_gen.record import CLASS_NAMES, XrayFile
 from components.example_gen.synthetic import layouts
 from components.trainer.backbones import build_backbone
 from components.trainer.classifier import build_classifier, build_head
-from components.trainer.embedding import Embedder, embed, resolve_precision
+from components.trainer.embedding import Embedder, embed, read_index, resolve_precision
 from components.trainer.embedding_cache import EmbeddingCache
 from components.trainer.head_training import Embedded, balanced_class_weights, train_head
 from components.trainer.settings import TrainerSettings
@@ -62,12 +63,15 @@ def _report(
     epoch_counts: Sequence[int],
 ) -> None:
     folders = [_as_folders(train, scratch / "train"), _as_folders(validation, scratch / "val")]
-    records = [_as_records(train, scratch / "train.gz"), _as_records(validation, scratch / "val.gz")]
+    records = [
+        _as_records(train, scratch / "train.gz"),
+        _as_records(validation, scratch / "val.gz"),
+    ]
     for precision in dict.fromkeys(["float32", resolve_precision("auto")]):
         print(f"\nTrainer in {precision}; each ratio is recipe / Trainer, in seconds of wall time")
         for epochs in epoch_counts:
-            recipe = _seconds(lambda epochs=epochs: notebook_recipe(folders, train, epochs))
-            ours = _seconds(lambda epochs=epochs: trainer(records, scratch, epochs, precision))
+            recipe = _seconds(notebook_recipe, folders, train, epochs)
+            ours = _seconds(trainer, records, scratch, epochs, precision)
             print(f"  E = {epochs:>2}: {recipe:6.1f} / {ours:6.1f} = {recipe / ours:.2f}x")
 
 
@@ -108,7 +112,7 @@ def trainer(records: Sequence[str], scratch: Path, epochs: int, precision: str) 
     cache = EmbeddingCache(cache_root, embedder.key, embedder.features)
     splits = []
     for file in records:
-        sha256, labels = _index(file)
+        sha256, labels = read_index([file])
         splits.append(Embedded(embed([file], sha256, embedder, cache), labels))
     settings = TrainerSettings(epochs=epochs, patience=epochs, seed=SEED)
     train_head(splits[0], splits[1], settings, scratch / "logs")
@@ -118,9 +122,7 @@ def _synthetic(images: int, scratch: Path) -> Path:
     return layouts.synthesize("pediatric", images=images, out=scratch, seed=SEED).root
 
 
-def _split(
-    files: Sequence[XrayFile], images: int
-) -> tuple[Sequence[XrayFile], Sequence[XrayFile]]:
+def _split(files: Sequence[XrayFile], images: int) -> tuple[Sequence[XrayFile], Sequence[XrayFile]]:
     chosen = random.Random(SEED).sample(list(files), min(images, len(files)))
     return chosen[len(chosen) // 5 :], chosen[: len(chosen) // 5]
 
@@ -142,24 +144,10 @@ def _as_records(files: Sequence[XrayFile], path: Path) -> str:
     return str(path)
 
 
-def _index(file: str) -> tuple[list[str], np.ndarray]:
-    spec = {
-        "image/sha256": tf.io.FixedLenFeature([], tf.string),
-        "label": tf.io.FixedLenFeature([], tf.int64),
-    }
-    rows = [
-        (row["image/sha256"].decode(), row["label"])
-        for row in tf.data.TFRecordDataset(file, "GZIP")
-        .map(lambda one: tf.io.parse_single_example(one, spec))
-        .as_numpy_iterator()
-    ]
-    return [key for key, _ in rows], np.array([label for _, label in rows], np.int64)
-
-
-def _seconds(work: Callable[[], None]) -> float:
+def _seconds(work: Callable[..., None], *arguments: Any) -> float:
     keras.backend.clear_session()
     start = time.perf_counter()
-    work()
+    work(*arguments)
     return time.perf_counter() - start
 
 

@@ -39,7 +39,7 @@ def root(build: Callable[[int], Path]) -> Path:
 def test_it_is_registered_under_its_own_name_and_known_to_settings_and_schema(name: str) -> None:
     schema = text_format.Parse(curated_schema(), schema_pb2.Schema())
     (domain,) = (one.string_domain for one in schema.feature if one.name == "dataset")
-    assert registry.DATASETS[name].NAME == name
+    assert name == registry.DATASETS[name].NAME
     assert name in typing.get_args(DatasetName)
     assert name in domain.value
 

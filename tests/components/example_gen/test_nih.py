@@ -124,7 +124,9 @@ def test_follow_ups(tmp_path: Path, visit: str, expected: int | None) -> None:
 
 
 @given(fields=st.lists(st.text("0123456789YMD²x |-", max_size=5), min_size=5, max_size=5))
-def test_no_row_stops_the_listing(tmp_path_factory: pytest.TempPathFactory, fields: list[str]) -> None:
+def test_no_row_stops_the_listing(
+    tmp_path_factory: pytest.TempPathFactory, fields: list[str]
+) -> None:
     root = tmp_path_factory.getbasetemp() / "any_row"
     names = ("findings", "visit", "patient", "age", "sex")
     odd = nih_row("odd.png", **dict(zip(names, fields, strict=True)))

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import itertools
+import random
 
 import pytest
 from hypothesis import given
@@ -101,13 +102,21 @@ def test_no_patient_and_no_content_straddles_splits(
     assert len(contents) == len(set(contents))
 
 
+@given(surveyed=surveys())
+def test_patients_who_share_a_file_share_a_split(surveyed: list[Surveyed]) -> None:
+    splits = splits_of(divide(surveyed, PLAN)[0], "patient")
+    for one, other in itertools.combinations(surveyed, 2):
+        if one.facts.sha256 == other.facts.sha256:
+            both = splits.get(one.file.patient_id), splits.get(other.file.patient_id)
+            assert None in both or both[0] == both[1]
+
+
 @given(surveyed=surveys(), plan=plans, random=st.randoms())
 def test_the_order_of_the_files_does_not_matter(
-    surveyed: list[Surveyed], plan: SplitPlan, random: "st.Random"  # type: ignore[name-defined]
+    surveyed: list[Surveyed], plan: SplitPlan, random: random.Random
 ) -> None:
-    shuffled = random.sample(surveyed, len(surveyed))
     divided, left_out = divide(surveyed, plan)
-    again, left_out_again = divide(shuffled, plan)
+    again, left_out_again = divide(random.sample(surveyed, len(surveyed)), plan)
     assert divided == again
     assert sorted(left_out, key=str) == sorted(left_out_again, key=str)
 

@@ -1,0 +1,129 @@
+"""The curated schema, as TFDV applies it to real Examples."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_data_validation as tfdv
+from apache_beam.options.pipeline_options import PipelineOptions
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+from tfx.types import standard_artifacts
+
+from components.data_gate.schema import FILE_NAME, CuratedSchema, curated_schema
+from components.example_gen.record import CLASS_NAMES, NORMAL, PNEUMONIA
+from tests.components.example_gen.samples import film, to_example
+
+UNKNOWN_WHEN_SERVED = ("label", "findings", "etiology", "boxes")
+
+
+@pytest.fixture(scope="module")
+def schema() -> schema_pb2.Schema:
+    return text_format.Parse(curated_schema(), schema_pb2.Schema())
+
+
+def examples() -> list[tf.train.Example]:
+    """Films of both datasets and classes, with everything that a dataset may tell."""
+    found = []
+    for number in range(4):
+        label = (NORMAL, PNEUMONIA)[number % 2]
+        pixels = film(number, 96, 128)
+        pediatric = {"etiology": ("none", "virus", "none", "bacteria")[number]}
+        splits = {"source_split": ("train", "val", "test", "train")[number]}
+        found.append(to_example(pixels, str(number), label, **pediatric, **splits))
+        nih = {
+            "findings": ("Infiltration", "Pneumonia") if label else ("No Finding",),
+            "age_years": (0, 57, 120, None)[number],
+            "sex": ("F", "M", None, "F")[number],
+            "view_position": ("PA", "AP", None, "PA")[number],
+            "follow_up": number,
+            "boxes": ((0.0, 0.25, 0.5, 0.75),) * label,
+        }
+        found.append(to_example(pixels, str(number), label, dataset="nih", **nih))
+    return found
+
+
+def statistics(
+    records: Sequence[tf.train.Example], folder: Path, schema: schema_pb2.Schema
+) -> statistics_pb2.DatasetFeatureStatisticsList:
+    """As StatisticsGen computes them, which has the schema too."""
+    path = folder / "examples.gz"
+    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+        for record in records:
+            writer.write(record.SerializeToString())
+    return tfdv.generate_statistics_from_tfrecord(
+        str(path),
+        stats_options=tfdv.StatsOptions(schema=schema),
+        pipeline_options=PipelineOptions(["--direct_running_mode=in_memory"]),
+    )
+
+
+def anomalies(
+    found: statistics_pb2.DatasetFeatureStatisticsList,
+    schema: schema_pb2.Schema,
+    environment: str | None = None,
+) -> dict[str, str]:
+    result = tfdv.validate_statistics(found, schema, environment=environment)
+    return {name: info.description for name, info in result.anomaly_info.items()}
+
+
+def test_what_the_ingest_writes_has_no_anomaly(tmp_path: Path, schema: schema_pb2.Schema) -> None:
+    assert anomalies(statistics(examples(), tmp_path, schema), schema) == {}
+
+
+def test_wrong_values_are_anomalies(tmp_path: Path, schema: schema_pb2.Schema) -> None:
+    wrong = [
+        to_example(film(10), "10", label=2),
+        to_example(film(11), "11", dataset="mimic"),
+        to_example(np.full((96, 128), 128, np.uint8), "12"),  # blank
+        to_example(film(13, 40, 30), "13"),  # a thumbnail
+        to_example(film(14), "14", findings=("Broken rib",)),
+        to_example(film(15), "15", etiology="fungus"),
+        to_example(film(16), "16", dataset="nih", age_years=412, sex="U", view_position="LL"),
+        to_example(film(17), "17", dataset="nih", boxes=((0.5, 0.5, 1.5, 0.1),)),
+    ]
+    found = anomalies(statistics([*examples(), *wrong], tmp_path, schema), schema)
+    assert set(found) == {
+        "label",
+        "dataset",
+        "image/std",
+        "image/file_bytes",  # a blank PNG is a few hundred
+        "image/height",
+        "image/width",
+        "findings",
+        "etiology",
+        "age_years",
+        "sex",
+        "view_position",
+        "boxes",
+    }
+    assert "mimic" in found["dataset"]
+
+
+def test_the_label_is_asked_for_in_training_and_not_in_serving(
+    tmp_path: Path, schema: schema_pb2.Schema
+) -> None:
+    served = examples()
+    for one in served:
+        for name in UNKNOWN_WHEN_SERVED:
+            one.features.feature.pop(name, None)
+    found = statistics(served, tmp_path, schema)
+    assert anomalies(found, schema, "SERVING") == {}
+    assert set(anomalies(found, schema, "TRAINING")) == {"label", "findings"}
+
+
+def test_labels_are_the_classes(schema: schema_pb2.Schema) -> None:
+    (domain,) = (one.int_domain for one in schema.feature if one.name == "label")
+    assert (domain.min, domain.max) == (0, len(CLASS_NAMES) - 1)
+
+
+def test_the_node_puts_out_the_text_as_it_is(tmp_path: Path) -> None:
+    artifact = standard_artifacts.Schema()
+    artifact.uri = str(tmp_path)
+    CuratedSchema.EXECUTOR_SPEC.executor_class().Do(
+        {}, {"schema": [artifact]}, {"text": curated_schema()}
+    )
+    assert (tmp_path / FILE_NAME).read_text() == curated_schema()
+    assert CuratedSchema(text="x").exec_properties == {"text": "x"}

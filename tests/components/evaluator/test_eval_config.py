@@ -1,0 +1,73 @@
+"""What the Evaluator is told to measure, and what to ask."""
+
+from collections.abc import Mapping
+
+import pytest
+from tensorflow_model_analysis.proto import config_pb2
+
+from components.evaluator.eval_config import AUC, DECISION, PROBABILITY, build_eval_config
+from components.evaluator.settings import EvaluatorSettings
+
+BOTH = ("pediatric", "nih")
+
+
+def slices(config: config_pb2.EvalConfig) -> list[list[str]]:
+    return [list(spec.feature_keys) for spec in config.slicing_specs]
+
+
+def floors(config: config_pb2.EvalConfig) -> Mapping[tuple[tuple[str, str], ...], float]:
+    """Every threshold of the configuration, by the slice that it is tied to."""
+    found = {}
+    for spec in config.metrics_specs:
+        assert not spec.thresholds
+        assert not spec.per_slice_thresholds
+        for metric in spec.metrics:
+            assert not metric.HasField("threshold")
+            for tied in metric.per_slice_thresholds:
+                (where,) = tied.slicing_specs
+                bound = tied.threshold.value_threshold.lower_bound.value
+                found[tuple(where.feature_values.items())] = bound
+    return found
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ((), [[], ["dataset"]]),
+        (("etiology",), [[], ["dataset"], ["etiology"]]),
+        (
+            ("sex", "sex*view_position"),
+            [[], ["dataset"], ["sex"], ["sex", "view_position"]],
+        ),
+    ],
+)
+def test_all_images_and_each_dataset_are_always_measured(
+    asked: tuple[str, ...], expected: list[list[str]]
+) -> None:
+    assert slices(build_eval_config(EvaluatorSettings(slices=asked), BOTH)) == expected
+
+
+def test_thresholds_hold_for_single_datasets_only() -> None:
+    settings = EvaluatorSettings(min_auc={"pediatric": 0.95, "nih": 0.7}, slices=("etiology",))
+    assert floors(build_eval_config(settings, BOTH)) == {
+        (("dataset", "pediatric"),): 0.95,
+        (("dataset", "nih"),): 0.7,
+    }
+
+
+def test_nothing_is_asked_of_a_dataset_that_is_not_read() -> None:
+    settings = EvaluatorSettings(min_auc={"pediatric": 0.95, "nih": 0.7})
+    assert floors(build_eval_config(settings, ["nih"])) == {(("dataset", "nih"),): 0.7}
+
+
+def test_the_two_outputs_are_measured_apart() -> None:
+    config = build_eval_config(EvaluatorSettings(), BOTH)
+    probability, decision = config.metrics_specs
+    assert list(probability.output_names) == [PROBABILITY]
+    assert list(decision.output_names) == [DECISION]
+    assert f'"name": "{AUC}"' in probability.metrics[0].config
+
+
+def test_the_batch_size_is_fixed() -> None:
+    config = build_eval_config(EvaluatorSettings(batch_size=7), BOTH)
+    assert config.model_specs[0].inference_batch_size == 7

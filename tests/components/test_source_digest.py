@@ -1,0 +1,82 @@
+"""The digest that tells TFX's cache of an edit."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from components import source_digest as module
+from components.source_digest import source_digest
+
+COMPONENTS = Path(module.__file__).parent
+NODES = ("example_gen", "transform")
+
+
+@pytest.fixture
+def components(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the nodes, free to be edited."""
+    copy = tmp_path / "components"
+    for node in (*NODES, "data_gate"):
+        shutil.copytree(COMPONENTS / node, copy / node)
+    monkeypatch.setattr(module, "_COMPONENTS", copy)
+    return copy
+
+
+def test_it_is_that_of_the_sources_wherever_they_lie(
+    components: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_copy = source_digest(*NODES)
+    assert in_copy == source_digest(*NODES)
+    assert len(in_copy) == 16
+    assert int(in_copy, 16)
+    monkeypatch.setattr(module, "_COMPONENTS", COMPONENTS)
+    assert source_digest(*NODES) == in_copy
+
+
+def edit(folder: Path) -> None:
+    with (folder / "preprocessing.py").open("a") as file:
+        file.write("\n")
+
+
+def rename(folder: Path) -> None:
+    (folder / "preprocessing.py").rename(folder / "renamed.py")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        edit,
+        rename,
+        lambda folder: (folder / "settings.py").unlink(),
+        lambda folder: (folder / "new.py").write_text("VALUE = 1\n"),
+        lambda folder: (folder / "page.html.jinja").write_text("<p>"),
+        lambda folder: (folder / "schema.pbtxt").write_text(""),
+    ],
+    ids=["edited", "renamed", "removed", "added", "template", "schema"],
+)
+def test_it_tells_a_change_of_the_node_and_of_no_other(
+    components: Path, change: Callable[[Path], None]
+) -> None:
+    one, both, other = source_digest("transform"), source_digest(*NODES), source_digest(NODES[0])
+    change(components / "transform")
+    assert source_digest("transform") != one
+    assert source_digest(*NODES) != both
+    assert source_digest(NODES[0]) == other
+
+
+def test_what_is_no_source_does_not_count(components: Path) -> None:
+    before = source_digest("transform")
+    shutil.rmtree(components / "transform/__pycache__", ignore_errors=True)
+    (components / "transform/notes.txt").write_text("notes")
+    (components / "transform/preprocessing.pyc").write_bytes(b"\0")
+    assert source_digest("transform") == before
+
+
+def test_the_order_of_the_nodes_does_not_matter() -> None:
+    assert source_digest(*NODES) == source_digest(*reversed(NODES))
+
+
+def test_no_such_node() -> None:
+    with pytest.raises(ValueError, match="no node 'transfrom'"):
+        source_digest("transfrom")

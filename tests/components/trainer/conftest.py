@@ -1,0 +1,110 @@
+"""The parts that are made once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+import tensorflow as tf
+from tensorflow_transform import beam as tft_beam
+from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
+from tfx import v1 as tfx
+
+from components.example_gen import record
+from components.trainer.backbones import BACKBONES, Backbone, build_backbone
+from components.trainer.run_fn import run_fn
+from components.transform.preprocessing_fn import preprocessing_fn
+from tests.components.trainer.samples import SIDE, make_example, small_network, write_records
+
+SMALL = Backbone(small_network, "imagenet")
+
+
+@pytest.fixture
+def small_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small network in DenseNet121's place."""
+    monkeypatch.setitem(BACKBONES, "DenseNet121", SMALL)
+
+
+@pytest.fixture
+def small_backbone(small_registry: None) -> keras.Model:
+    return build_backbone("DenseNet121", image_size=SIDE, weights="none", seed=1)
+
+
+@pytest.fixture(scope="session")
+def transform_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the Transform node writes, without a pipeline."""
+    folder = tmp_path_factory.mktemp("transform")
+    spec = {record.IMAGE: tf.io.FixedLenFeature([1], tf.string)}
+    raw = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
+    with tft_beam.Context(temp_dir=str(folder / "temp")):
+        transform = ([], raw) | tft_beam.AnalyzeDataset(
+            lambda inputs: preprocessing_fn(inputs, {"image_size": SIDE})
+        )
+        transform | tft_beam.WriteTransformFn(str(folder))
+    return folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What a run of the Trainer was given, and where it wrote."""
+
+    run: Callable[..., Path]
+    model_dir: Path
+    films: list[tf.train.Example]
+    warnings: list[str]
+
+    @property
+    def contract(self) -> dict[str, Any]:
+        path = self.model_dir / "assets.extra" / "model_contract.json"
+        return json.loads(path.read_text("utf-8"))
+
+    @property
+    def keras_file(self) -> Path:
+        return self.model_dir.parent / "saved_models" / "densenet121.keras"
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, transform_graph: Path) -> Trained:
+    """A run with a small network in DenseNet121's place, whose ImageNet weights cannot be had."""
+    root = tmp_path_factory.mktemp("trainer")
+    films = [make_example(number, number % 2) for number in range(64)]
+    files = {
+        "train": write_records(root / "examples" / "Split-train", films[:40]),
+        "val": write_records(root / "examples" / "Split-val", films[40:]),
+        "none": write_records(root / "examples" / "Split-none", []),
+        "nowhere": [str(root / "examples" / "Split-nowhere" / "*")],
+    }
+
+    def run(name: str, train: str = "train", val: str = "val", **settings: Any) -> Path:
+        defaults = {"cache": str(root / "cache"), "epochs": 8, "head": {"units": 16}}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(BACKBONES, "DenseNet121", SMALL)
+            run_fn(
+                tfx.components.FnArgs(
+                    train_files=[str(Path(files[train][0]).parent / "*")],
+                    eval_files=[str(Path(files[val][0]).parent / "*")],
+                    transform_output=str(transform_graph),
+                    serving_model_dir=str(root / name / "Format-Serving"),
+                    model_run_dir=str(root / name / "logs"),
+                    custom_config={
+                        "settings": defaults | settings,
+                        "image_size": SIDE,
+                        "preprocessing": "as tested",
+                    },
+                )
+            )
+        return root / name / "Format-Serving"
+
+    warnings: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda entry: warnings.append(entry.getMessage())  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    model_dir = run("first", weights="imagenet", allow_random_weights=True)
+    logging.getLogger().removeHandler(handler)
+    return Trained(run, model_dir, films, warnings)

@@ -1,0 +1,99 @@
+"""The Trainer's run_fn, on real TFRecords and a real Transform graph."""
+
+from __future__ import annotations
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from components.trainer import run_fn as module
+from components.trainer.backbones import WeightsError
+from components.trainer.embedding import Embedder
+from components.trainer.head_training import TrainingError
+from tests.components.trainer.conftest import Trained
+
+
+def test_it_writes_what_later_nodes_read(trained: Trained) -> None:
+    assert (trained.model_dir / "saved_model.pb").is_file()
+    assert trained.keras_file.is_file()
+    logs = trained.model_dir.parent / "logs"
+    assert {path.parent.name for path in logs.rglob("events.out.tfevents.*")} == {
+        "train",
+        "validation",
+    }
+
+
+def test_it_learns_what_the_eye_sees(trained: Trained) -> None:
+    assert trained.contract["training"]["validation_auc"] > 0.9
+    assert trained.contract["operating_point"]["specificity"] > 0.5
+
+
+def test_random_weights_in_place_of_imagenet_are_told_loudly(trained: Trained) -> None:
+    assert trained.contract["weights"] == "none"
+    assert any("going on with RANDOM weights" in line for line in trained.warnings)
+
+
+def test_a_second_run_finds_the_embeddings_and_makes_the_same_model(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: object) -> None:
+        raise AssertionError("an image was embedded again")
+
+    monkeypatch.setattr(Embedder, "__call__", never)
+    monkeypatch.setattr(module.export.tf.saved_model, "save", lambda *args, **kwargs: None)
+
+    model_dir = trained.run("second", weights="none")
+
+    contract = json.loads((model_dir / "assets.extra/model_contract.json").read_text("utf-8"))
+    assert contract == trained.contract
+    one, two = (
+        keras.models.load_model(folder.parent / "saved_models" / "densenet121.keras")
+        for folder in (trained.model_dir, model_dir)
+    )
+    for left, right in zip(one.get_weights(), two.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_without_leave_random_weights_do_not_replace_imagenet(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, weights: str, **kwargs: object) -> None:
+        raise WeightsError(f"no {weights}")
+
+    monkeypatch.setattr(module, "build_backbone", refuse)
+
+    with pytest.raises(WeightsError, match="no imagenet"):
+        trained.run("refused", weights="imagenet")
+    with pytest.raises(WeightsError, match="no here"):
+        trained.run("refused", weights="here", allow_random_weights=True)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("empty", ["none", "nowhere"])
+def test_an_empty_split_is_named(
+    trained: Trained, small_registry: None, split: str, empty: str
+) -> None:
+    with pytest.raises(TrainingError, match=f"the {split} split is empty"):
+        trained.run("empty", weights="none", **{split: empty})
+
+
+def test_the_validation_figures_are_those_of_the_weights_that_were_kept() -> None:
+    history = keras.callbacks.History()
+    history.history = {"val_loss": [0.5, 0.3, 0.4], "val_auc": [0.7, 0.8, 0.9]}
+
+    assert module._of_best_epoch(history, "val_auc") == 0.8
+
+
+@pytest.mark.parametrize(
+    ("cache", "xdg", "expected"),
+    [("/kept", "/xdg", "/kept"), (None, "/xdg", "/xdg/cxr"), (None, "", "/home/me/.cache/cxr")],
+)
+def test_where_embeddings_are_kept(
+    monkeypatch: pytest.MonkeyPatch, cache: str | None, xdg: str, expected: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", xdg)
+    monkeypatch.setenv("HOME", "/home/me")
+
+    assert str(module._cache_root(module.TrainerSettings(cache=cache))) == expected

@@ -1,0 +1,59 @@
+"""The `cxr` command before it does any work."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from pipeline.cli import cli
+from pipeline.config import experiment_names
+
+HEAVY = ("tfx", "tensorflow", "apache_beam", "pandas", "numpy", "keras")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    script = (
+        "import sys\nfrom pipeline.cli import cli\n"
+        f"cli({arguments!r}, standalone_mode=False)\n"
+        f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.strip().endswith("HEAVY []")
+
+
+@pytest.mark.parametrize("command", ["run", "data", "predict", "compile"])
+def test_every_command_has_help(command: str) -> None:
+    result = CliRunner().invoke(cli, [command, "--help"])
+    assert result.exit_code == 0, result.output
+    assert "Usage:" in result.output
+
+
+def test_the_disclaimer_stands_in_the_help() -> None:
+    assert "not a diagnostic device" in " ".join(CliRunner().invoke(cli, ["--help"]).output.split())
+
+
+@pytest.mark.parametrize("experiment", experiment_names())
+def test_every_experiment_compiles_for_kubeflow(experiment: str, tmp_path: Path) -> None:
+    output = tmp_path / "pipeline.yaml"
+    result = CliRunner().invoke(
+        cli, ["compile", experiment, "--image", "registry/cxr:1", "-o", str(output)]
+    )
+    assert result.exit_code == 0, result.output
+    pipeline = yaml.safe_load(output.read_text())
+    assert pipeline["pipelineInfo"]["name"] == f"cxr-{experiment}"
+    tasks = pipeline["root"]["dag"]["tasks"]
+    assert set(tasks["Pusher"]["dependentTasks"]) == {"Trainer", "Evaluator"}
+    executors = pipeline["deploymentSpec"]["executors"].values()
+    assert {one["container"]["image"] for one in executors} == {"registry/cxr:1"}
+    assert {
+        "XrayExampleGen", "CuratedSchema", "StatisticsGen", "ExampleValidator", "Transform",
+        "Trainer", "Evaluator", "GradCamReport", "Pusher",
+    } == set(tasks)  # fmt: skip
