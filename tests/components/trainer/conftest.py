@@ -50,6 +50,10 @@ def transform_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def read_contract(model_dir: Path) -> dict[str, Any]:
+    return json.loads((model_dir / "assets.extra" / "model_contract.json").read_text("utf-8"))
+
+
 @dataclasses.dataclass(frozen=True)
 class Trained:
     """What a run of the Trainer was given, and where it wrote."""
@@ -61,8 +65,7 @@ class Trained:
 
     @property
     def contract(self) -> dict[str, Any]:
-        path = self.model_dir / "assets.extra" / "model_contract.json"
-        return json.loads(path.read_text("utf-8"))
+        return read_contract(self.model_dir)
 
     @property
     def keras_file(self) -> Path:
@@ -102,8 +105,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory, transform_graph: Path) -> 
         return root / name / "Format-Serving"
 
     warnings: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda entry: warnings.append(entry.getMessage())  # type: ignore[method-assign]
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            warnings.append(record.getMessage())
+
+    handler = Keep(logging.WARNING)
     logging.getLogger().addHandler(handler)
     model_dir = run("first", weights="imagenet", allow_random_weights=True)
     logging.getLogger().removeHandler(handler)

@@ -35,7 +35,11 @@ def embedded(
 
 
 def settings(**changes: Any) -> TrainerSettings:
-    defaults = {"epochs": 8, "learning_rate": 5e-3, "head": Head(units=16, dropout=0.2)}
+    defaults: dict[str, Any] = {
+        "epochs": 8,
+        "learning_rate": 5e-3,
+        "head": Head(units=16, dropout=0.2),
+    }
     return TrainerSettings(**(defaults | changes))
 
 

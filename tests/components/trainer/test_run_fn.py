@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from components.trainer import run_fn as module
 from components.trainer.backbones import WeightsError
 from components.trainer.embedding import Embedder
 from components.trainer.head_training import TrainingError
-from tests.components.trainer.conftest import Trained
+from tests.components.trainer.conftest import Trained, read_contract
 
 
 def test_it_writes_what_later_nodes_read(trained: Trained) -> None:
@@ -46,8 +46,7 @@ def test_a_second_run_finds_the_embeddings_and_makes_the_same_model(
 
     model_dir = trained.run("second", weights="none")
 
-    contract = json.loads((model_dir / "assets.extra/model_contract.json").read_text("utf-8"))
-    assert contract == trained.contract
+    assert read_contract(model_dir) == trained.contract
     one, two = (
         keras.models.load_model(folder.parent / "saved_models" / "densenet121.keras")
         for folder in (trained.model_dir, model_dir)
@@ -56,7 +55,7 @@ def test_a_second_run_finds_the_embeddings_and_makes_the_same_model(
         np.testing.assert_array_equal(left, right)
 
 
-def test_without_leave_random_weights_do_not_replace_imagenet(
+def test_random_weights_replace_nothing_without_leave(
     trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*args: object, weights: str, **kwargs: object) -> None:
@@ -72,18 +71,26 @@ def test_without_leave_random_weights_do_not_replace_imagenet(
 
 @pytest.mark.parametrize("split", ["train", "val"])
 @pytest.mark.parametrize("empty", ["none", "nowhere"])
-def test_an_empty_split_is_named(
-    trained: Trained, small_registry: None, split: str, empty: str
-) -> None:
+def test_an_empty_split_is_named(trained: Trained, split: str, empty: str) -> None:
     with pytest.raises(TrainingError, match=f"the {split} split is empty"):
         trained.run("empty", weights="none", **{split: empty})
 
 
-def test_the_validation_figures_are_those_of_the_weights_that_were_kept() -> None:
-    history = keras.callbacks.History()
-    history.history = {"val_loss": [0.5, 0.3, 0.4], "val_auc": [0.7, 0.8, 0.9]}
+def test_the_validation_figure_is_that_of_the_weights_that_were_kept(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train_head(*args: Any) -> tuple[keras.Model, keras.callbacks.History]:
+        head, history = module_train_head(*args)
+        history.history |= {"val_loss": [0.5, 0.3, 0.4], "val_auc": [0.7, 0.8, 0.9]}
+        return head, history
 
-    assert module._of_best_epoch(history, "val_auc") == 0.8
+    module_train_head = module.train_head
+    monkeypatch.setattr(module, "train_head", train_head)
+    monkeypatch.setattr(module.export.tf.saved_model, "save", lambda *args, **kwargs: None)
+
+    model_dir = trained.run("figures", weights="none", epochs=1)
+
+    assert read_contract(model_dir)["training"]["validation_auc"] == 0.8
 
 
 @pytest.mark.parametrize(
