@@ -100,7 +100,7 @@ def choose_operating_point(
     if not len(positive) or not len(negative):
         threshold, chosen_by = 0.5, "0.5: validation lacks a class"
     else:
-        needed = math.ceil(round(target_sensitivity * len(positive), 6))  # 0.55 * 20 > 11
+        needed = math.ceil(round(target_sensitivity * len(positive), 6))  # 0.56 * 25 > 14
         lowest_found = positive[needed - 1]
         below = probabilities[probabilities < lowest_found]
         next_lower = below.max() if len(below) else 0.0

@@ -67,12 +67,14 @@ def _report(
         _as_records(train, scratch / "train.gz"),
         _as_records(validation, scratch / "val.gz"),
     ]
-    for precision in dict.fromkeys(["float32", resolve_precision("auto")]):
-        print(f"\nTrainer in {precision}; each ratio is recipe / Trainer, in seconds of wall time")
-        for epochs in epoch_counts:
-            recipe = _seconds(notebook_recipe, folders, train, epochs)
+    precisions = list(dict.fromkeys(["float32", resolve_precision("auto")]))
+    print("E epochs: the recipe's seconds of wall time / the Trainer's = ratio")
+    for epochs in epoch_counts:
+        recipe = _seconds(notebook_recipe, folders, train, epochs)
+        for precision in precisions:
             ours = _seconds(trainer, records, scratch, epochs, precision)
-            print(f"  E = {epochs:>2}: {recipe:6.1f} / {ours:6.1f} = {recipe / ours:.2f}x")
+            ratio = f"{recipe:6.1f} / {ours:5.1f} = {recipe / ours:.2f}x"
+            print(f"  E = {epochs:>2}, {precision:<8}: {ratio}", flush=True)
 
 
 def notebook_recipe(folders: Sequence[Path], train: Sequence[XrayFile], epochs: int) -> None:
