@@ -28,3 +28,8 @@ class Progress:
 def report(done: int, total: int, what: str) -> None:
     """Say that `done` of `total` are done."""
     LOGGER.info(Progress(done, total, what))
+
+
+def warn(text: str) -> None:
+    """Say something that the user of the run must not miss."""
+    LOGGER.warning(text)

@@ -74,8 +74,8 @@ class Display(logging.Handler):
             self._finish()
         elif isinstance(record.msg, Progress):
             self._progress(record.msg)
-        elif record.levelno >= logging.WARNING and "RANDOM" in record.getMessage():
-            self._console.print(f"[bold yellow]  ! {escape(record.getMessage())}")
+        elif record.name == LOGGER.name and record.levelno >= logging.WARNING:
+            self._console.print(f"[bold yellow]! {escape(record.getMessage())}", soft_wrap=True)
 
     def _start(self, node: str) -> None:
         self._node, self._started = node, time.monotonic()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx import v1 as tfx
 
+from components import progress
 from components.example_gen import record
 from components.trainer import backbones, calibration, export
 from components.trainer.backbones import build_backbone, weights_digest
@@ -98,9 +98,9 @@ def _backbone(settings: TrainerSettings, image_size: int) -> tuple[str, keras.Mo
     except backbones.WeightsError:
         if not (settings.allow_random_weights and settings.weights == backbones.IMAGENET):
             raise
-        logging.warning(
-            "The ImageNet weights of %s could not be downloaded: going on with RANDOM weights.",
-            settings.backbone,
+        progress.warn(
+            f"The ImageNet weights of {settings.backbone} could not be downloaded: going on with "
+            "RANDOM weights"
         )
         return backbones.NO_WEIGHTS, build(backbones.NO_WEIGHTS)
 

@@ -12,6 +12,16 @@ from typing import Any
 
 import pytest
 
+IMAGES = {"pediatric": 140, "nih": 260}
+# Reasons in the summary of what `_spoil` puts among the images.
+BAD = {
+    "file is not an image": 1,
+    "image data is damaged or cut short": 1,
+    "file is empty": 1,
+    "not an image by its name": 1,
+    "row of the table whose image is not on disk": 1,
+}
+
 # Small images and few of them: what is tested is the pipeline, not the classifier.
 SMALL = (
     "--set=data.synthesize.images={pediatric: 140, nih: 260}",
@@ -67,13 +77,34 @@ class Workspace:
 
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Where the demo runs."""
-    return Workspace(tmp_path_factory.mktemp("workspace"))
+    """A folder with both datasets in `data/`, some of their files spoilt."""
+    workspace = Workspace(tmp_path_factory.mktemp("workspace"))
+    for dataset, images in IMAGES.items():
+        made = workspace.cxr(
+            "data", "synthesize", "--dataset", dataset, "--images", str(images),
+            "--out", "data", "--seed", "3",
+        )  # fmt: skip
+        assert made.code == 0, made.text
+    _spoil(workspace.folder / "data")
+    return workspace
 
 
 @pytest.fixture(scope="session")
 def first_run(workspace: Workspace) -> Finished:
-    """The demo, run for the first time."""
-    finished = workspace.cxr("run", "demo", *SMALL)
+    """The demo on that data, run for the first time."""
+    finished = workspace.cxr("run", "demo", "--data-root=data", *SMALL)
     assert finished.code == 0, finished.text
     return finished
+
+
+def _spoil(data: Path) -> None:
+    """Add bad files to the pediatric set, and take an image from under a row of the NIH table."""
+    normal = data / "chest_xray/train/NORMAL"
+    sound = next(iter(sorted(normal.iterdir()))).read_bytes()
+    (normal / "IM-9001-0001.jpeg").write_bytes(sound[: len(sound) // 2])
+    (normal / "IM-9002-0001.jpeg").write_text("this is no image")
+    (normal / "IM-9003-0001.jpeg").write_bytes(b"")
+    (normal / "Thumbs.db").write_bytes(b"\x00")
+    table = (data / "nih/Data_Entry_2017_v2020.csv").read_text().splitlines()
+    no_finding = next(row for row in table if ",No Finding," in row)
+    (data / "nih/images" / no_finding.split(",")[0]).unlink()

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import SMALL, Finished, Workspace
+from tests.e2e.conftest import BAD, IMAGES, SMALL, Finished, Workspace
 
 pytestmark = pytest.mark.slow
 
 
 def _films(workspace: Workspace) -> list[Path]:
-    folder = workspace.folder / "runs/demo/data/chest_xray/test"
+    folder = workspace.folder / "data/chest_xray/test"
     return sorted(folder.rglob("*.jpeg"))[:3]
 
 
@@ -22,7 +22,10 @@ def _films(workspace: Workspace) -> list[Path]:
 def test_counts_add_up_and_every_dataset_is_judged(workspace: Workspace) -> None:
     summary = workspace.summary()
     data = summary["data"]
-    assert data["read"] == 140 + 260
+    spoilt = {reason: data["left_out"].get(reason) for reason in BAD}
+    assert spoilt == BAD
+    # Four files came in addition; the row's image is one of those that were made.
+    assert data["read"] == sum(IMAGES.values()) + 4
     assert data["read"] == data["kept"] + sum(data["left_out"].values())
     kept = sum(one["images"] for split in data["splits"].values() for one in split.values())
     assert kept == data["kept"]
@@ -44,6 +47,8 @@ def test_synthetic_data_has_no_anomalies(workspace: Workspace) -> None:
 def test_the_user_sees_progress_and_no_noise(first_run: Finished, workspace: Workspace) -> None:
     assert "[9/9] Pusher" in first_run.out
     assert "Blessed" in first_run.out
+    for reason, count in BAD.items():
+        assert f"{count} {reason}" in first_run.out
     assert "not a diagnostic device" in first_run.out
     assert first_run.err == ""
     for noise in ("WARNING", "tensorflow/", "absl", "Traceback"):
@@ -84,7 +89,7 @@ def test_the_pushed_model_predicts(workspace: Workspace) -> None:
 @pytest.mark.usefixtures("first_run")
 def test_a_second_run_comes_from_the_cache_until_a_setting_changes(workspace: Workspace) -> None:
     before = workspace.summary()
-    finished = workspace.cxr("run", "demo", *SMALL, "--json")
+    finished = workspace.cxr("run", "demo", "--data-root=data", *SMALL, "--json")
     assert finished.code == 0, finished.text
     again = json.loads(finished.out)
     assert again == workspace.summary()
@@ -93,7 +98,7 @@ def test_a_second_run_comes_from_the_cache_until_a_setting_changes(workspace: Wo
     assert again["pushed"] == before["pushed"]
 
     finished = workspace.cxr(
-        "run", "demo", *SMALL, "--set=trainer.epochs=2",
+        "run", "demo", "--data-root=data", *SMALL, "--set=trainer.epochs=2",
         "--set=evaluator.min_auc={pediatric: 0.01, nih: 1.0}",
     )  # fmt: skip
     changed = workspace.summary()
@@ -112,6 +117,7 @@ def test_random_weights_are_announced_and_missing_weights_stop_the_others(
     workspace: Workspace, first_run: Finished
 ) -> None:
     assert "RANDOM" in first_run.out
+    # Without a data root the demo draws its own films, and gets as far as the Trainer with them.
     nowhere = "http://127.0.0.1:9"
     finished = workspace.cxr(
         "run", "demo", *SMALL, "--set=trainer.weights=imagenet",
@@ -119,6 +125,7 @@ def test_random_weights_are_announced_and_missing_weights_stop_the_others(
         HTTPS_PROXY=nowhere, HTTP_PROXY=nowhere, KERAS_HOME=str(workspace.folder / "keras"),
     )  # fmt: skip
     assert finished.code == 2, finished.text
+    assert "✓ [5/9]" in finished.out
     assert "trainer.weights" in finished.text
     assert "Traceback" not in finished.text
 

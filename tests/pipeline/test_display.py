@@ -47,6 +47,14 @@ def test_the_time_left_is_that_of_the_step() -> None:
     assert pace.seconds_left(progress.Progress(15, 40, "images"), now=71.0) == 2.5
 
 
+def test_a_warning_of_a_node_is_shown_and_a_library_s_is_not() -> None:
+    stream = io.StringIO()
+    with Display(Console(file=stream, width=80), nodes=2):
+        progress.warn("going on with RANDOM weights")
+        absl.logging.warning("some API will change")
+    assert stream.getvalue() == "! going on with RANDOM weights\n"
+
+
 def test_it_listens_only_while_it_is_open() -> None:
     before = list(logging.getLogger("absl").handlers)
     _shown("Trainer")
