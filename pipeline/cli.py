@@ -55,3 +55,6 @@ def main() -> None:
     except InputError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
+    except (FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError) as error:
+        click.echo(f"Error: {error.filename}: {error.strerror}", err=True)
+        sys.exit(2)

@@ -13,7 +13,7 @@ import yaml
 
 from components.errors import InputError
 from components.evaluator.settings import EvaluatorSettings
-from components.example_gen.settings import Data
+from components.example_gen.settings import Data, DatasetName
 from components.grad_cam.settings import GradCamSettings
 from components.settings import Settings
 from components.trainer.settings import TrainerSettings
@@ -41,7 +41,8 @@ class Config(Settings):
 
     Attributes:
       name: of the experiment, and of its folder below `runs/`.
-      description: one line for `cxr run --help` and the summary.
+      description: one line for the head of a run and its summary.
+      file: where it was read from.
       data: what is read, and how it is divided.
       transform: what the network is fed.
       trainer: how the classifier is made.
@@ -52,12 +53,23 @@ class Config(Settings):
 
     name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     description: str = ""
+    file: str = ""
     data: Data
     transform: TransformSettings = TransformSettings()
     trainer: TrainerSettings = TrainerSettings()
     evaluator: EvaluatorSettings = EvaluatorSettings()
     grad_cam: GradCamSettings = GradCamSettings()
     beam: BeamSettings = BeamSettings()
+
+    @pydantic.model_validator(mode="after")
+    def _ask_something_of_every_dataset(self) -> Config:
+        for dataset in self.data.datasets:
+            if dataset not in self.evaluator.min_auc:
+                raise ValueError(
+                    f"evaluator.min_auc says nothing of {dataset}: give the AUC below which a "
+                    "model is refused (0 refuses none)"
+                )
+        return self
 
 
 def experiment_names() -> list[str]:
@@ -77,7 +89,7 @@ def load_config(experiment: str, overrides: Sequence[str] = ()) -> Config:
     """
     path = _find(experiment)
     values = _read(path)
-    values.setdefault("name", path.stem)
+    values = {"name": path.stem} | values | {"file": str(path)}
     origin: dict[str, str] = {}
     for override in overrides:
         key, separator, text = override.partition("=")
@@ -147,7 +159,12 @@ def _explain(problem: Mapping[str, Any], origin: Mapping[str, str], path: Path) 
     if problem["type"] == "missing":
         return f"{where}: {key}: is missing"
     if problem["type"] == "value_error":  # one of our own, a whole sentence
-        return f"{where}: {key}: {problem['ctx']['error']}"
+        return ": ".join(part for part in (where, key, str(problem["ctx"]["error"])) if part)
+    if problem["loc"][-1] == "[key]":
+        names = typing.get_args(DatasetName)
+        hint = _suggestion(problem["input"], names)
+        parents = ".".join(map(str, problem["loc"][:-1]))
+        return f"{where}: {parents}: unknown name{hint} There are {', '.join(names)}."
     message = problem["msg"]
     return f"{where}: {key}: {message[:1].lower()}{message[1:]}, not {problem['input']!r}"
 

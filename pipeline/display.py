@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 
 import absl.logging
+import rich.progress
 from rich.console import Console
 from rich.markup import escape
 
@@ -24,7 +25,7 @@ class Display(logging.Handler):
     each node, in the order in which they ran.
     """
 
-    def __init__(self, console: Console, nodes: int):
+    def __init__(self, console: Console, nodes: int = 0):
         """Prepare.
 
         Args:
@@ -33,13 +34,19 @@ class Display(logging.Handler):
         """
         super().__init__()
         self.seconds: dict[str, float] = {}
+        self.nodes = nodes
         self._console = console
-        self._nodes = nodes
         self._node = ""
         self._started = 0.0
         self._said = 0.0
         self._pace = _Pace()
-        self._status = console.status("")
+        self._line = rich.progress.Progress(
+            rich.progress.SpinnerColumn(),
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
 
     def __enter__(self) -> Display:
         # By the flag, which holds: every Beam node parses the flags, and resets a mere level.
@@ -47,7 +54,7 @@ class Display(logging.Handler):
         logging.getLogger(_RUNNER_LOGGER).addHandler(self)
         LOGGER.addHandler(self)
         if self._console.is_terminal:
-            self._status.start()
+            self._line.start()
         return self
 
     def __exit__(
@@ -58,12 +65,8 @@ class Display(logging.Handler):
     ) -> None:
         logging.getLogger(_RUNNER_LOGGER).removeHandler(self)
         LOGGER.removeHandler(self)
-        self._status.stop()
-
-    @property
-    def node(self) -> str:
-        """The node that is running, or ran last."""
-        return self._node
+        if self._console.is_terminal:
+            self._line.stop()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take one log record."""
@@ -81,7 +84,11 @@ class Display(logging.Handler):
         self._node, self._started = node, time.monotonic()
         self._said = self._started
         self._pace = _Pace()
-        self._status.update(f"{self._position()} [bold]{node}")
+        for task in self._line.task_ids:
+            self._line.remove_task(task)
+        self._draw(f"[bold]{node}")
+        if not self._console.is_terminal:
+            self._console.print(f"  {self._position()} {node} ...")
 
     def _finish(self) -> None:
         seconds = time.monotonic() - self._started
@@ -93,17 +100,23 @@ class Display(logging.Handler):
     def _progress(self, step: Progress) -> None:
         now = time.monotonic()
         left = self._pace.seconds_left(step, now)
-        text = f"{self._node}: {step}, {now - self._started:.0f} s"
+        text = f"{self._node}: {step}"
         if left is not None:
             text += f", about {left:.0f} s left"
-        if self._console.is_terminal:
-            self._status.update(f"{self._position()} {escape(text)}")
-        elif now - self._said > _PLAIN_EVERY_SECONDS:
+        self._draw(escape(text))
+        if not self._console.is_terminal and now - self._said > _PLAIN_EVERY_SECONDS:
             self._said = now
-            self._console.print(f"  {escape(text)}", soft_wrap=True)
+            self._console.print(f"    {escape(text)}", soft_wrap=True)
+
+    def _draw(self, text: str) -> None:
+        """The line at the bottom of a terminal; its clock is that of the node."""
+        description = f"{self._position()} {text}"
+        if not self._line.tasks:
+            self._line.add_task(description, total=None)
+        self._line.update(self._line.task_ids[0], description=description)
 
     def _position(self, *, done: bool = False) -> str:
-        return f"[{len(self.seconds) + (not done)}/{self._nodes}]".replace("[", r"\[", 1)
+        return f"[{len(self.seconds) + (not done)}/{self.nodes}]".replace("[", r"\[", 1)
 
 
 class _Pace:

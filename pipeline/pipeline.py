@@ -14,6 +14,7 @@ from components.evaluator.eval_config import build_eval_config
 from components.example_gen.component import XrayExampleGen
 from components.grad_cam.component import GradCamReport
 from components.source_digest import source_digest
+from components.trainer.weights import weights_fingerprint
 from pipeline.config import Config
 
 MODEL_NAME = "cxr"
@@ -22,7 +23,7 @@ TRAIN, VALIDATION, TEST = "train", "val", "test"
 
 @dataclasses.dataclass(frozen=True)
 class Places:
-    """Where a run reads and writes; each a path or a URI that TFX can open.
+    """Where a run reads and writes, as paths that every node sees (mounted, where it is remote).
 
     Attributes:
       pipeline_root: artifacts go below it.
@@ -100,6 +101,8 @@ def create_pipeline(
             "settings": config.trainer.model_dump(mode="json"),
             "image_size": config.transform.image_size,
             "preprocessing": source_digest("transform"),
+            # A weights file that was replaced under its name is another one.
+            "weights": weights_fingerprint(config.trainer.weights),
             "code": source_digest("trainer", "transform"),
         },
     )

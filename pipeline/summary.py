@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx.utils import path_utils
 
 from components.evaluator import results
 from components.example_gen import report as ingest
-from components.trainer.export import CONTRACT
+from components.trainer.export import CONTRACT, KERAS_FOLDER
 from pipeline.config import Config
 from pipeline.run_record import NodeRecord, Output
 
@@ -28,6 +29,7 @@ def summarize(
     *,
     seconds: Mapping[str, float],
     run_folder: Path,
+    example_image: str,
     log: Path,
 ) -> dict[str, Any]:
     """Gather what a run did, from its artifacts.
@@ -37,6 +39,7 @@ def summarize(
       nodes: what ML Metadata holds of the run.
       seconds: wall time of each node.
       run_folder: the experiment's folder.
+      example_image: one of the images that were read.
       log: the log file of the run.
 
     Returns:
@@ -52,7 +55,7 @@ def summarize(
         for dataset, floor in config.evaluator.min_auc.items()
         if dataset in config.data.datasets
     }
-    contract = json.loads((Path(model.uri) / "Format-Serving" / CONTRACT).read_text())
+    contract = json.loads((Path(path_utils.serving_model_path(model.uri)) / CONTRACT).read_text())
     return {
         "experiment": config.name,
         "description": config.description,
@@ -79,12 +82,14 @@ def summarize(
         | {"python": platform.python_version()},
         "paths": {
             "run": str(run_folder),
-            "model": f"{model.uri}/Format-Serving",
-            "keras": _only_file(Path(model.uri) / "saved_models"),
+            "model": path_utils.serving_model_path(model.uri),
+            "keras": _only_file(Path(model.uri) / KERAS_FOLDER),
             "evaluation": evaluation.uri,
             "grad_cam": f"{nodes['GradCamReport'].outputs['report'].uri}/report.html",
             "statistics": nodes["StatisticsGen"].outputs["statistics"].uri,
             "tensorboard": nodes["Trainer"].outputs["model_run"].uri,
+            "ingest": f"{nodes['XrayExampleGen'].outputs['report'].uri}/{ingest.FILE_NAME}",
+            "example_image": example_image,
             "log": str(log),
         },
     }
@@ -105,12 +110,16 @@ def _anomalies(artifact: Output) -> list[dict[str, str]]:
     return found
 
 
-def _pushed(artifact: Output) -> dict[str, str] | None:
+def _pushed(artifact: Output) -> dict[str, Any] | None:
     if not artifact.properties.get("pushed"):
         return None
+    path = Path(str(artifact.properties["pushed_destination"]))
+    versions = [int(one.name) for one in path.parent.glob("*") if one.name.isdecimal()]
     return {
-        "version": str(artifact.properties["pushed_version"]),
-        "path": str(artifact.properties["pushed_destination"]),
+        "version": path.name,
+        "path": str(path),
+        # What is cached was not pushed again: another run may have pushed since.
+        "served": path.exists() and int(path.name) == max(versions),
     }
 
 

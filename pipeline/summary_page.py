@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -77,6 +79,11 @@ def _print_verdict(summary: Mapping[str, Any], console: Console) -> None:
     if summary["pushed"]:
         path = _short(summary["pushed"]["path"])
         console.print(f"Pushed: version {summary['pushed']['version']} at {path}", soft_wrap=True)
+        if not summary["pushed"]["served"]:
+            console.print(
+                "[yellow]It is not the newest version there, which is what a server takes: another "
+                "run has pushed since, or the folder was changed.[/]"
+            )
     else:
         console.print("Not pushed.")
 
@@ -89,6 +96,7 @@ def _print_paths(summary: Mapping[str, Any], console: Console) -> None:
         ("summary", run / "summary.json"),
         ("Grad-CAM", paths["grad_cam"]),
         ("evaluation", paths["evaluation"]),
+        ("ingest", paths["ingest"]),
         ("Keras model", paths["keras"]),
         ("log", paths["log"]),
     ):
@@ -96,14 +104,19 @@ def _print_paths(summary: Mapping[str, Any], console: Console) -> None:
     console.print("\nNext:")
     model = summary["pushed"]["path"] if summary["pushed"] else paths["model"]
     commands = [
-        f"cxr predict IMAGE... --model {_quoted(model)}",
-        f"tensorboard --logdir {_quoted(paths['tensorboard'])}",
+        f"{_program('cxr')} predict {_quoted(paths['example_image'])} --model {_quoted(model)}",
+        f"{_program('tensorboard')} --logdir {_quoted(paths['tensorboard'])}",
     ]
     if summary["pushed"]:
-        serving = _quoted(str(run / "serving"))
+        serving = shlex.quote(str(run / "serving"))  # compose would not start from here
         commands.append(f"CXR_SERVING_DIR={serving} docker compose -f serving/compose.yaml up")
     for command in commands:
         console.print(f"  {escape(command)}", soft_wrap=True)
+
+
+def _program(name: str) -> str:
+    """A command as it can be typed here, whether or not the environment is activated."""
+    return name if shutil.which(name) else _quoted(str(Path(sys.executable).parent / name))
 
 
 def _quoted(path: str) -> str:

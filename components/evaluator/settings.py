@@ -6,10 +6,18 @@ from typing import Annotated
 
 import pydantic
 
+from components.example_gen import record
 from components.example_gen.settings import DatasetName
 from components.settings import Settings
 
 Auc = Annotated[float, pydantic.Field(ge=0, le=1)]
+
+
+def _known_features(keys: str) -> str:
+    for key in keys.split("*"):
+        if key not in record.SLICEABLE:
+            raise ValueError(f"{key!r} is none of {', '.join(record.SLICEABLE)}")
+    return keys
 
 
 class EvaluatorSettings(Settings):
@@ -23,7 +31,7 @@ class EvaluatorSettings(Settings):
       batch_size: images a step of inference.
     """
 
-    slices: tuple[str, ...] = ("etiology",)
+    slices: tuple[Annotated[str, pydantic.AfterValidator(_known_features)], ...] = ("etiology",)
     min_slice_size: int = pydantic.Field(default=5, ge=1)
     min_auc: dict[DatasetName, Auc] = {}
     batch_size: int = pydantic.Field(default=32, ge=1)

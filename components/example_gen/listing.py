@@ -53,6 +53,8 @@ class Listing:
         for path in sorted([file.path for file in self.files] + [str(t) for t in self.tables]):
             status = Path(path).stat()
             digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+        for one in self.left_out:
+            digest.update(f"{one.source}\0{one.reason}\0".encode())
         return digest.hexdigest()[:16]
 
 

@@ -22,6 +22,9 @@ LABEL = "label"
 ETIOLOGY = "etiology"
 BOXES = "boxes"
 
+# Features with few values, which divide images into slices.
+SLICEABLE = (DATASET, "source_split", ETIOLOGY, "sex", "view_position")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class XrayFile:

@@ -35,7 +35,7 @@ def account(
         "kept": kept,
         "left_out": listing.count_reasons(left_out),
         "splits": {split: _counts(members) for split, members in splits.items()},
-        # Rows without an image are no news; the files that are there and were not used are.
+        # Enough to find the fault; a table may name a hundred thousand images that are not there.
         "left_out_files": {
             reason: sorted(one.source for one in left_out if one.reason == reason)[:50]
             for reason in listing.count_reasons(left_out)

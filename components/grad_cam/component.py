@@ -39,7 +39,7 @@ class GradCamReport(base_component.BaseComponent):
         model=trainer.outputs["model"],
         split="test",
         cases=12,
-        code=source_digest("grad_cam", "trainer", "transform", "example_gen"),
+        code=source_digest("grad_cam", "trainer", "transform"),
     )
     ```
 

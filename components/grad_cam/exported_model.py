@@ -12,8 +12,7 @@ import keras
 from tfx.dsl.io import fileio
 from tfx.utils import path_utils
 
-_CONTRACT = "assets.extra/model_contract.json"
-_KERAS_FOLDER = "saved_models"
+from components.trainer.export import CONTRACT, KERAS_FOLDER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +71,7 @@ def read_contract(uri: str) -> ModelContract:
       FileNotFoundError: if the exported model has none.
       ValueError: if it cannot be read, see `ModelContract.from_json`.
     """
-    path = f"{path_utils.serving_model_path(uri)}/{_CONTRACT}"
+    path = f"{path_utils.serving_model_path(uri)}/{CONTRACT}"
     if not fileio.exists(path):
         raise FileNotFoundError(f"the exported model has no contract: {path}")
     with fileio.open(path, "r") as file:
@@ -86,7 +85,7 @@ def load_classifier(uri: str) -> keras.Model:
       FileNotFoundError: if there is no `.keras` file beside the exported model.
       ValueError: if there are several.
     """
-    folder = f"{uri}/{_KERAS_FOLDER}"
+    folder = f"{uri}/{KERAS_FOLDER}"
     found = sorted(str(path) for path in fileio.glob(f"{folder}/*.keras"))
     if not found:
         raise FileNotFoundError(f"no .keras file in {folder}")

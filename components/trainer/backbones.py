@@ -16,9 +16,7 @@ import keras
 import numpy as np
 
 from components.errors import InputError
-
-IMAGENET = "imagenet"
-NO_WEIGHTS = "none"
+from components.trainer.weights import IMAGENET, NO_WEIGHTS
 
 # Mean and standard deviation of ImageNet's RGB channels on [0, 1], the normalisation that
 # DenseNet's published weights were trained with (keras.applications calls it "torch").
@@ -37,11 +35,11 @@ class Backbone:
     Attributes:
       build: a constructor of `keras.applications`.
       input_range: what its published weights expect: `imagenet` standardises each channel,
-        `symmetric` is [-1, 1], `bytes` is [0, 255] (the network normalises by itself).
+        `bytes` is [0, 255] (the network normalises by itself).
     """
 
     build: Callable[..., keras.Model]
-    input_range: Literal["imagenet", "symmetric", "bytes"]
+    input_range: Literal["imagenet", "bytes"]
 
 
 BACKBONES: dict[str, Backbone] = {
@@ -93,8 +91,6 @@ def weights_digest(model: keras.Model) -> str:
 def _normalise(input_range: str) -> keras.Layer:
     if input_range == "bytes":
         return keras.layers.Rescaling(255.0, name="to_bytes")
-    if input_range == "symmetric":
-        return keras.layers.Rescaling(2.0, offset=-1.0, name="to_symmetric")
     variance = [std**2 for std in _IMAGENET_STD]
     return keras.layers.Normalization(mean=_IMAGENET_MEAN, variance=variance, name="standardise")
 

@@ -15,6 +15,8 @@ from components.trainer.calibration import Calibration, OperatingPoint
 from components.trainer.classifier import SCORE
 
 CONTRACT = "assets.extra/model_contract.json"
+# Beside the SavedModel in the Model artifact: the same network for plain Keras.
+KERAS_FOLDER = "saved_models"
 INTENDED_USE = (
     "Research and education: telling pneumonia from normal on frontal chest X-rays like those it "
     "was trained on. Not a diagnostic device; not validated for any clinical use."

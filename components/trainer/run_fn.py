@@ -12,17 +12,14 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx import v1 as tfx
 
-from components import progress
 from components.example_gen import record
-from components.trainer import backbones, calibration, export
+from components.trainer import calibration, export
 from components.trainer.backbones import build_backbone, weights_digest
 from components.trainer.classifier import build_classifier
 from components.trainer.embedding import Embedder, embed, read_index, resolve_precision
 from components.trainer.embedding_cache import EmbeddingCache
 from components.trainer.head_training import Embedded, TrainingError, train_head
 from components.trainer.settings import TrainerSettings
-
-KERAS_FOLDER = "saved_models"
 
 
 def run_fn(fn_args: tfx.components.FnArgs) -> None:
@@ -41,7 +38,9 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     transform = tft.TFTransformOutput(fn_args.transform_output)
     preprocessing = transform.transform_features_layer()
 
-    weights, backbone = _backbone(settings, image_size)
+    backbone = build_backbone(
+        settings.backbone, image_size=image_size, weights=settings.weights, seed=settings.seed
+    )
     embedder = Embedder(
         backbone,
         lambda encoded: preprocessing({record.IMAGE: encoded[:, tf.newaxis]})["image"],
@@ -61,13 +60,13 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
 
     classifier = build_classifier(backbone, head)
     model_dir = Path(fn_args.serving_model_dir)
-    keras_file = model_dir.parent / KERAS_FOLDER / f"{settings.backbone.lower()}.keras"
+    keras_file = model_dir.parent / export.KERAS_FOLDER / f"{settings.backbone.lower()}.keras"
     keras_file.parent.mkdir(parents=True, exist_ok=True)
     classifier.save(keras_file)
     contract = export.ModelContract(
         class_names=record.CLASS_NAMES,
         backbone=settings.backbone,
-        weights=weights,
+        weights=settings.weights,
         weights_sha256=weights_digest(backbone),
         image_size=image_size,
         preprocessing=f"grey, {image_size}x{image_size} antialiased, float32 on [0, 1], 3 channels",
@@ -83,26 +82,6 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     export.export(
         export.ServingModule(classifier, preprocessing, platt, point), contract, model_dir
     )
-
-
-def _backbone(settings: TrainerSettings, image_size: int) -> tuple[str, keras.Model]:
-    """The backbone, and where its weights really came from."""
-
-    def build(weights: str) -> keras.Model:
-        return build_backbone(
-            settings.backbone, image_size=image_size, weights=weights, seed=settings.seed
-        )
-
-    try:
-        return settings.weights, build(settings.weights)
-    except backbones.WeightsError:
-        if not (settings.allow_random_weights and settings.weights == backbones.IMAGENET):
-            raise
-        progress.warn(
-            f"The ImageNet weights of {settings.backbone} could not be downloaded: going on with "
-            "RANDOM weights"
-        )
-        return backbones.NO_WEIGHTS, build(backbones.NO_WEIGHTS)
 
 
 def _embedded(

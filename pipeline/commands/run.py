@@ -11,10 +11,11 @@ from typing import Any, TextIO
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from components.errors import InputError
 from components.example_gen import listing, registry
-from components.example_gen.listing import Listing
+from components.example_gen.listing import DatasetError, Listing
 from pipeline.config import Config, ConfigError, experiment_names, load_config
 from pipeline.console import noise_to
 
@@ -70,7 +71,7 @@ def _run(
 ) -> dict[str, Any]:
     data = _data_root(config, root, data_root, console)
     sources: dict[str, Path] = {
-        name: registry.find_root(name, data / (source.folder or ""))
+        name: _find_root(name, (data / (source.folder or "")).resolve())
         for name, source in config.data.datasets.items()
     }
     listings = [registry.list_files(name, source) for name, source in sources.items()]
@@ -78,21 +79,39 @@ def _run(
         _print_listing(found, console)
     fingerprint = "-".join(found.fingerprint() for found in listings)
 
-    with console.status("starting TFX"):
+    with console.status("starting TensorFlow and TFX"):
+        from components.trainer.weights import settle_weights
         from pipeline.display import Display
         from pipeline.run_record import last_run
         from pipeline.runners import local
         from pipeline.summary import summarize
 
     folder = local.RunFolder(root)
-    pipeline = local.build(config, folder, sources, fingerprint)
-    with Display(console, nodes=len(pipeline.components)) as display:
+    with Display(console) as display:
+        trainer = settle_weights(config.trainer, config.transform.image_size)
+        config = config.model_copy(update={"trainer": trainer})
+        pipeline = local.build(config, folder, sources, fingerprint)
+        display.nodes = len(pipeline.components)
         local.run(pipeline)
     summary = summarize(
-        config, last_run(folder.metadata), seconds=display.seconds, run_folder=root, log=log
+        config,
+        last_run(folder.metadata),
+        seconds=display.seconds,
+        run_folder=root,
+        example_image=listings[0].files[0].path,
+        log=log,
     )
     folder.summary.write_text(json.dumps(summary, indent=2) + "\n")
     return summary
+
+
+def _find_root(dataset: str, folder: Path) -> Path:
+    try:
+        return registry.find_root(dataset, folder)
+    except DatasetError as error:
+        raise ConfigError(
+            f"{error}. Say where it is with --data-root DIR, or with data.datasets.{dataset}.folder"
+        ) from error
 
 
 def _data_root(config: Config, root: Path, given: Path | None, console: Console) -> Path:
@@ -105,7 +124,7 @@ def _data_root(config: Config, root: Path, given: Path | None, console: Console)
         return given
     if config.data.root is None or not Path(config.data.root).is_dir():
         raise ConfigError(
-            f"data.root of {config.name}: no such folder: {config.data.root}. Say where the "
+            f"{config.file}: data.root: no such folder: {config.data.root}. Say where the "
             "datasets are with --data-root DIR."
         )
     return Path(config.data.root)
@@ -116,9 +135,26 @@ def _synthesized(config: Config, folder: Path, console: Console) -> Path:
 
     wanted = config.data.synthesize
     assert wanted is not None
+    # A folder of its own for each set: other settings do not meet the films of earlier ones.
+    sizes = "-".join(f"{name}{images}" for name, images in sorted(wanted.images.items()))
+    folder = folder / f"{sizes}-seed{wanted.seed}"
     for dataset, images in wanted.images.items():
-        with console.status(f"drawing {images:,} synthetic {dataset} X-rays"):
-            synthesize(dataset, images=images, out=folder, seed=wanted.seed)
+        what = f"synthetic {dataset} X-rays"
+        with console.status(f"drawing {images:,} {what}") as status:
+            if not console.is_terminal:
+                console.print(f"  drawing {images:,} {what}")
+            try:
+                synthesize(
+                    dataset,
+                    images=images,
+                    out=folder,
+                    seed=wanted.seed,
+                    progress=lambda done, total, what=what: status.update(  # type: ignore[misc]
+                        f"drawing {what}: {done:,} of {total:,}"
+                    ),
+                )
+            except ValueError as error:
+                raise DatasetError(str(error)) from error
     return folder
 
 
@@ -128,7 +164,7 @@ def _print_listing(found: Listing, console: Console) -> None:
     reasons = listing.count_reasons(found.left_out)
     if reasons:
         line += "; not used: " + ", ".join(f"{n:,} {reason}" for reason, n in reasons.items())
-    console.print(line, soft_wrap=True)
+    console.print(escape(line), soft_wrap=True)
 
 
 def _print_summary(summary: dict[str, Any], as_json: bool, out: TextIO, console: Console) -> None:
@@ -157,8 +193,8 @@ def _exit_code(error: BaseException) -> int:
 def _report_failure(error: BaseException, log: Path, console: Console) -> None:
     cause = _root_cause(error)
     message = str(cause) if isinstance(cause, InputError) else f"{type(cause).__name__}: {cause}"
-    console.print(f"[bold red]✗[/] {message.splitlines()[0] if message else message}", markup=True)
-    console.print(f"The whole story is in {_short(log)}", soft_wrap=True)
+    console.print(f"[bold red]✗[/] {escape(message)}", soft_wrap=True)
+    console.print(f"The whole story is in {escape(_short(log))}", soft_wrap=True)
 
 
 def _short(path: Path) -> str:

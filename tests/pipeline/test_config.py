@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from components.errors import InputError
-from pipeline.config import Config, ConfigError, experiment_names, load_config
+from components.trainer.settings import TrainerSettings
+from pipeline.config import ConfigError, experiment_names, load_config
 
-MINIMAL = "data: {datasets: {pediatric: {}}}\n"
+MINIMAL = "data: {datasets: {pediatric: {}}}\nevaluator: {min_auc: {pediatric: 0.9}}\n"
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_a_file_is_an_experiment_named_after_it(yaml_file: Path) -> None:
     config = load_config(str(yaml_file))
     assert config.name == "mine"
     assert list(config.data.datasets) == ["pediatric"]
-    assert config.trainer == Config(name="x", data=config.data).trainer
+    assert config.trainer == TrainerSettings()
 
 
 def test_a_file_may_name_its_experiment(yaml_file: Path) -> None:
@@ -145,7 +146,7 @@ def test_a_misspelt_dataset_is_told_which_there_are(override: str) -> None:
     key = override.partition("=")[0]
     text = message("demo", override)
     assert text.startswith(f"--set {override}: {key}.nhi")
-    assert text.endswith("input should be 'pediatric' or 'nih', not 'nhi'")
+    assert text.endswith("unknown name; did you mean nih? There are pediatric, nih.")
 
 
 def test_everything_that_is_wrong_is_said_at_once(yaml_file: Path) -> None:
@@ -262,3 +263,13 @@ def test_the_file_is_named_where_the_override_is_not_to_blame(yaml_file: Path) -
 def test_loading_leaves_the_bundled_file_as_it_is() -> None:
     assert load_config("demo", ["trainer.epochs=7"]).trainer.epochs == 7
     assert load_config("demo").trainer.epochs != 7
+
+
+def test_every_dataset_is_asked_for_something(yaml_file: Path) -> None:
+    yaml_file.write_text("data: {datasets: {pediatric: {}}}\n")
+    assert "evaluator.min_auc says nothing of pediatric" in message(yaml_file)
+
+
+def test_a_slice_by_a_feature_that_there_is_not() -> None:
+    text = message("demo", "evaluator.slices=[sex, 'sx*etiology']")
+    assert "evaluator.slices.1: 'sx' is none of dataset, source_split" in text

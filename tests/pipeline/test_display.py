@@ -24,14 +24,17 @@ def _shown(node: str, *reports: tuple[int, int]) -> tuple[str, dict[str, float]]
 
 def test_a_finished_node_has_its_place_and_its_time() -> None:
     text, seconds = _shown("Trainer")
-    assert text.startswith("✓ [1/2] Trainer")
+    started, finished = text.splitlines()
+    assert started == "  [1/2] Trainer ..."
+    assert finished.startswith("✓ [1/2] Trainer")
+    assert finished.endswith(" s")
     assert list(seconds) == ["Trainer"]
     assert 0 <= seconds["Trainer"] < 5
 
 
 def test_a_plain_terminal_is_not_flooded() -> None:
     text, _ = _shown("Trainer", *((done, 1000) for done in range(1, 1001)))
-    assert len(text.splitlines()) == 1
+    assert len(text.splitlines()) == 2
 
 
 def test_progress_is_a_sentence_for_every_other_reader() -> None:

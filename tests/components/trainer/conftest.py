@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,7 +60,6 @@ class Trained:
     run: Callable[..., Path]
     model_dir: Path
     films: list[tf.train.Example]
-    warnings: list[str]
 
     @property
     def contract(self) -> dict[str, Any]:
@@ -74,7 +72,7 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, transform_graph: Path) -> Trained:
-    """A run with a small network in DenseNet121's place, whose ImageNet weights cannot be had."""
+    """A run with a small network in DenseNet121's place."""
     root = tmp_path_factory.mktemp("trainer")
     films = [make_example(number, number % 2) for number in range(64)]
     files = {
@@ -104,14 +102,5 @@ def trained(tmp_path_factory: pytest.TempPathFactory, transform_graph: Path) -> 
             )
         return root / name / "Format-Serving"
 
-    warnings: list[str] = []
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            warnings.append(record.getMessage())
-
-    handler = Keep(logging.WARNING)
-    logging.getLogger().addHandler(handler)
-    model_dir = run("first", weights="imagenet", allow_random_weights=True)
-    logging.getLogger().removeHandler(handler)
-    return Trained(run, model_dir, films, warnings)
+    model_dir = run("first", weights="none")
+    return Trained(run, model_dir, films)

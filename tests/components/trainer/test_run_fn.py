@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from components.trainer import run_fn as module
-from components.trainer.backbones import WeightsError
 from components.trainer.embedding import Embedder
 from components.trainer.head_training import TrainingError
 from tests.components.trainer.conftest import Trained, read_contract
@@ -30,11 +29,6 @@ def test_it_learns_what_the_eye_sees(trained: Trained) -> None:
     assert trained.contract["operating_point"]["specificity"] > 0.5
 
 
-def test_random_weights_in_place_of_imagenet_are_told_loudly(trained: Trained) -> None:
-    assert trained.contract["weights"] == "none"
-    assert any("going on with RANDOM weights" in line for line in trained.warnings)
-
-
 def test_a_second_run_finds_the_embeddings_and_makes_the_same_model(
     trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,20 +47,6 @@ def test_a_second_run_finds_the_embeddings_and_makes_the_same_model(
     )
     for left, right in zip(one.get_weights(), two.get_weights(), strict=True):
         np.testing.assert_array_equal(left, right)
-
-
-def test_random_weights_replace_nothing_without_leave(
-    trained: Trained, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*args: object, weights: str, **kwargs: object) -> None:
-        raise WeightsError(f"no {weights}")
-
-    monkeypatch.setattr(module, "build_backbone", refuse)
-
-    with pytest.raises(WeightsError, match="no imagenet"):
-        trained.run("refused", weights="imagenet")
-    with pytest.raises(WeightsError, match="no here"):
-        trained.run("refused", weights="here", allow_random_weights=True)
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
