@@ -19,6 +19,9 @@ from components.settings import Settings
 from components.trainer.settings import TrainerSettings
 from components.transform.settings import TransformSettings
 
+# The name of the servable, whatever the experiment.
+MODEL_NAME = "cxr"
+
 EXPERIMENTS = Path(__file__).parent / "configs"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping
 
 from tfx import v1 as tfx
@@ -15,9 +14,10 @@ from components.example_gen.component import XrayExampleGen
 from components.grad_cam.component import GradCamReport
 from components.source_digest import source_digest
 from components.trainer.weights import weights_fingerprint
-from pipeline.config import Config
+from pipeline.config import MODEL_NAME, Config
 
-MODEL_NAME = "cxr"
+# Beam counts them where it runs, which need not be where the pipeline was made.
+ALL_CORES = 0
 TRAIN, VALIDATION, TEST = "train", "val", "test"
 
 
@@ -63,7 +63,7 @@ def create_pipeline(
         },
         fingerprint=places.fingerprint,
         code=source_digest("example_gen"),
-    ).with_beam_pipeline_args(beam_args(config.beam.workers or os.cpu_count() or 1))
+    ).with_beam_pipeline_args(beam_args(config.beam.workers or ALL_CORES))
     examples = example_gen.outputs["examples"]
 
     schema_gen = CuratedSchema(text=curated_schema())

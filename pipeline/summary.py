@@ -62,7 +62,9 @@ def summarize(
         "verdict": BLESSED if blessing.properties.get("blessed") else REFUSED,
         "gates": [dataclasses.asdict(gate) for gate in results.judge(slices, floors)],
         "metrics": [
-            dataclasses.asdict(one) for one in slices if one.n >= config.evaluator.min_slice_size
+            {"name": one.name} | dataclasses.asdict(one)
+            for one in slices
+            if one.n >= config.evaluator.min_slice_size
         ],
         "slices_too_small": sum(one.n < config.evaluator.min_slice_size for one in slices),
         "data": _account(nodes["XrayExampleGen"].outputs["report"]),

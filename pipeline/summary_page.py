@@ -41,9 +41,8 @@ def _metrics(summary: Mapping[str, Any]) -> Table:
     for column in ("n", "pneumonia", "AUC", "sensitivity", "specificity"):
         table.add_column(column, justify="right")
     for one in summary["metrics"]:
-        name = ", ".join(f"{key} {value}" for key, value in one["slice"].items()) or "all images"
         table.add_row(
-            escape(name),
+            escape(one["name"]),
             str(one["n"]),
             str(one["positives"]),
             *(_figure(one[figure]) for figure in ("auc", "sensitivity", "specificity")),

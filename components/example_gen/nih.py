@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from components.example_gen.listing import DatasetError, LeftOut, Listing
+from components.example_gen.listing import IMAGE_SUFFIXES, DatasetError, LeftOut, Listing
 from components.example_gen.record import NORMAL, PNEUMONIA, XrayFile
 
 NAME = "nih"
@@ -172,5 +172,5 @@ def _images(root: Path) -> dict[str, str]:
         for folder in folders
         if folder.is_dir()
         for entry in os.scandir(folder)
-        if entry.is_file() and Path(entry.name).suffix.lower() in (".png", ".jpg", ".jpeg")
+        if entry.is_file() and Path(entry.name).suffix.lower() in IMAGE_SUFFIXES
     }

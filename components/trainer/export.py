@@ -36,7 +36,8 @@ class ModelContract:
       preprocessing: in words; the graph holds it.
       calibration: from logit to probability.
       operating_point: from probability to decision.
-      training: images per class of each split, seed and epochs.
+      code: digest of the Trainer's source.
+      training: images per class of each split and the digest of their contents, seed, epochs.
       intended_use: what it is for, and what it is not.
     """
 
@@ -48,6 +49,7 @@ class ModelContract:
     preprocessing: str
     calibration: Calibration
     operating_point: OperatingPoint
+    code: str
     training: dict[str, Any]
     intended_use: str = INTENDED_USE
 

@@ -29,10 +29,12 @@ class Embedded:
     Attributes:
       embeddings: float32 [N, features].
       labels: int64 [N], 0 or 1.
+      digest: of the images' contents.
     """
 
     embeddings: np.ndarray
     labels: np.ndarray
+    digest: str = ""
 
 
 def balanced_class_weights(labels: np.ndarray) -> dict[int, float]:

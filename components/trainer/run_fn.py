@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx import v1 as tfx
 
+from components import progress
 from components.example_gen import record
 from components.trainer import calibration, export
 from components.trainer.backbones import build_backbone, weights_digest
@@ -47,7 +49,8 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         preprocess_digest=config["preprocessing"],
         precision=resolve_precision(settings.precision),
     )
-    cache = EmbeddingCache(_cache_root(settings), embedder.key, embedder.features)
+    cache_root = _cache_root(settings, Path(fn_args.model_run_dir) / "cache")
+    cache = EmbeddingCache(cache_root, embedder.key, embedder.features)
     train = _embedded("train", fn_args.train_files, embedder, cache)
     validation = _embedded("val", fn_args.eval_files, embedder, cache)
 
@@ -72,11 +75,13 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         preprocessing=f"grey, {image_size}x{image_size} antialiased, float32 on [0, 1], 3 channels",
         calibration=platt,
         operating_point=point,
+        code=config["code"],
         training={
             "seed": settings.seed,
             "epochs": len(history.epoch),
             "validation_auc": _of_best_epoch(history, "val_auc"),
             "images": {"train": _per_class(train), "val": _per_class(validation)},
+            "images_sha256": {"train": train.digest, "val": validation.digest},
         },
     )
     export.export(
@@ -91,7 +96,8 @@ def _embedded(
     sha256, labels = read_index(files)
     if not sha256:
         raise TrainingError(f"the {split} split is empty")
-    return Embedded(embed(files, sha256, embedder, cache), labels)
+    digest = hashlib.sha256("".join(sha256).encode()).hexdigest()
+    return Embedded(embed(files, sha256, embedder, cache), labels, digest)
 
 
 def _of_best_epoch(history: keras.callbacks.History, metric: str) -> float:
@@ -104,7 +110,14 @@ def _per_class(split: Embedded) -> dict[str, int]:
     return dict(zip(record.CLASS_NAMES, counts.tolist(), strict=True))
 
 
-def _cache_root(settings: TrainerSettings) -> Path:
+def _cache_root(settings: TrainerSettings, fallback: Path) -> Path:
+    """The user's cache folder; containers may run as somebody who has none."""
     if settings.cache:
         return Path(settings.cache)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cxr"
+    try:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cxr"
+        root.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:  # RuntimeError: no home
+        progress.warn(f"no cache folder ({error}): embeddings are kept in {fallback} for this run")
+        return fallback
+    return root

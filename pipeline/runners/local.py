@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tfx import v1 as tfx
 
-from pipeline.config import Config
-from pipeline.pipeline import MODEL_NAME, Places, create_pipeline
+from pipeline.config import MODEL_NAME, Config
+from pipeline.pipeline import Places, create_pipeline
 
 
 @dataclasses.dataclass(frozen=True)

@@ -97,6 +97,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, transform_graph: Path) -> 
                         "settings": defaults | settings,
                         "image_size": SIDE,
                         "preprocessing": "as tested",
+                        "code": "as tested",
                     },
                 )
             )

@@ -197,6 +197,7 @@ def test_a_contract_is_strict_json_even_without_a_class(tmp_path: Path) -> None:
         preprocessing="grey",
         calibration=calibration.Calibration(1.0, 0.0, "none"),
         operating_point=point,
+        code="0" * 16,
         training={},
     ).save(tmp_path)
 

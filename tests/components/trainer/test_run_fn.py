@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -75,12 +76,37 @@ def test_the_validation_figure_is_that_of_the_weights_that_were_kept(
 
 @pytest.mark.parametrize(
     ("cache", "xdg", "expected"),
-    [("/kept", "/xdg", "/kept"), (None, "/xdg", "/xdg/cxr"), (None, "", "/home/me/.cache/cxr")],
+    [("kept", "xdg", "kept"), (None, "xdg", "xdg/cxr"), (None, "", "home/.cache/cxr")],
 )
 def test_where_embeddings_are_kept(
-    monkeypatch: pytest.MonkeyPatch, cache: str | None, xdg: str, expected: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: str | None, xdg: str, expected: str
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", xdg)
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / xdg) if xdg else "")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    settings = module.TrainerSettings(cache=cache and str(tmp_path / cache))
 
-    assert str(module._cache_root(module.TrainerSettings(cache=cache))) == expected
+    assert module._cache_root(settings, tmp_path / "fallback") == tmp_path / expected
+
+
+def test_the_contract_tells_which_images_it_learnt_from(trained: Trained) -> None:
+    digests = trained.contract["training"]["images_sha256"]
+    assert set(digests) == {"train", "val"}
+    assert len(set(digests.values())) == 2
+    swapped = read_contract(trained.run("swapped", train="val", val="train", weights="none"))
+    assert swapped["training"]["images_sha256"] == {
+        "train": digests["val"],
+        "val": digests["train"],
+    }
+
+
+def test_a_user_without_a_cache_folder_trains_all_the_same(
+    trained: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    model_dir = trained.run("homeless", weights="none", cache=None)
+    assert (model_dir / "saved_model.pb").is_file()
+    assert "no cache folder" in caplog.text
