@@ -1,0 +1,393 @@
+"""Gets the public datasets where there is a network, and says what to do where there is none.
+
+What is fetched stands in `published`, and the download in `kaggle`.
+
+Who checks what:
+
+- kagglehub compares the archive's MD5 with the `x-goog-hash` header, if the server sends one. It
+  does not when it finds the archive already whole on disk.
+- zipfile compares every unpacked file with the CRC-32 in the archive.
+- `verify` compares the images of each folder with the published counts, and NIH's table with the
+  images. Neither publisher has checksums of single files.
+- `SHA256SUMS` records what every file holds at that moment; a later fetch compares with it.
+
+Everything happens in a folder aside, `OUT/.cxr-fetch`, which is on the same file system: what
+has the dataset's name is whole. An interrupted download is gone on with there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import errno
+import fcntl
+import os
+import shutil
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from components.example_gen import registry
+from components.example_gen.listing import DatasetError
+from components.example_gen.public import checksums, kaggle
+from components.example_gen.public.published import FetchError, PublicDataset, gigabytes
+
+STAGING = ".cxr-fetch"
+"""The folder, below the output folder, of what is not yet whole."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, and how many files of how many are done."""
+
+_LOCK = "lock"
+_AS_IT_IS = (
+    "It stays as it is. Mend it, or move it away and run the same command again to get it anew."
+)
+
+# How many files a message names; their number is always given.
+_NAMED = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Fetched:
+    """A whole dataset on disk.
+
+    Attributes:
+      root: the dataset's folder.
+      images: how many it holds.
+      found: whether it was there before.
+      recorded: whether its `SHA256SUMS` is new.
+      others: files in the folder that are not the dataset's, relative to it.
+    """
+
+    root: Path
+    images: int
+    found: bool
+    recorded: bool
+    others: tuple[str, ...] = ()
+
+
+def fetch(
+    dataset: PublicDataset,
+    out: Path,
+    *,
+    source: Path | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> Fetched:
+    """Bring a dataset into a folder, or verify the one that is there.
+
+    What is there already is never changed, except that a whole dataset without `SHA256SUMS` gets
+    one. An interrupted call is gone on with by the next.
+
+    Args:
+      dataset: what to bring.
+      out: the folder for it; it gets `dataset.folder` in there.
+      source: Kaggle's archive, if it is here already; else it is downloaded.
+      progress: for the steps after the download.
+
+    Raises:
+      DatasetError: if what is there, or what was downloaded, is not the published dataset.
+      FetchError: if it cannot be downloaded, or there is no room for it.
+    """
+    staging = out / STAGING / dataset.name
+    root = _find(dataset, out)
+    if root is None:
+        _check_target(out / dataset.folder)
+        _check_space(dataset, out, staging, source)
+        with _locked(staging), _enough_room(out):
+            try:
+                root = _bring(dataset, out, staging, source, progress)
+            except FetchError:
+                if set(_files(staging)) <= {_LOCK}:
+                    _remove(staging)
+                raise
+        fetched = Fetched(root, _count(dataset, root), found=False, recorded=True)
+    else:
+        fetched = _verify_present(dataset, root, progress)
+    _remove(staging)
+    return fetched
+
+
+def verify(dataset: PublicDataset, root: Path) -> list[str]:
+    """What a folder lacks of the published dataset, in words; nothing if it is whole.
+
+    No image is opened.
+    """
+    names = _names(dataset, root)
+    problems = _count_problems(dataset, names)
+    problems += [f"{name} is missing" for name in dataset.required if name not in names]
+    if dataset.index:
+        problems += _index_problems(dataset, root, names)
+    return problems
+
+
+# --- What is there ---------------------------------------------------------------------------
+
+
+def _find(dataset: PublicDataset, base: Path) -> Path | None:
+    """The set or a part of it, where `cxr run` would find it."""
+    marks = dataset.index or tuple(dataset.counts)
+    for folder in (base, *(base / name for name in _usual_folders(dataset))):
+        if any((folder / mark).exists() for mark in marks):
+            return folder
+    return None
+
+
+def _usual_folders(dataset: PublicDataset) -> tuple[str, ...]:
+    return registry.DATASETS[dataset.name].FOLDERS
+
+
+def _verify_present(dataset: PublicDataset, root: Path, progress: Progress) -> Fetched:
+    recorded = (root / checksums.FILE).is_file()
+    if recorded and (problems := _checksum_problems(dataset, root, progress)):
+        raise DatasetError(
+            f"{root} is not as its {checksums.FILE} says:\n{_bullets(problems)}\n{_AS_IT_IS}"
+        )
+    if problems := verify(dataset, root):
+        raise DatasetError(
+            f"{root} is not the whole {dataset.name} dataset as published:\n{_bullets(problems)}\n"
+            f"{_AS_IT_IS}"
+        )
+    if not recorded:
+        _record(dataset, root, progress)
+    everything = set(_files(root)) - {checksums.FILE}
+    others = tuple(sorted(everything - set(_names(dataset, root))))
+    return Fetched(root, _count(dataset, root), True, not recorded, others)
+
+
+def _checksum_problems(dataset: PublicDataset, root: Path, progress: Progress) -> list[str]:
+    recorded = checksums.read(root)
+    present = set(_names(dataset, root))
+    missing = {name for name in recorded if not (root / name).is_file()}
+    digests = checksums.digest_files(
+        root,
+        recorded.keys() - missing,
+        lambda done, total: progress("comparing checksums", done, total),
+    )
+    changed = [name for name, digest in digests.items() if digest != recorded[name]]
+    kinds = {"changed": changed, "missing": missing, "extra": present - recorded.keys()}
+    return [f"{kind}: {_some(names)}" for kind, names in kinds.items() if names]
+
+
+def _record(dataset: PublicDataset, root: Path, progress: Progress) -> None:
+    digests = checksums.digest_files(
+        root,
+        _names(dataset, root),
+        lambda done, total: progress("writing checksums", done, total),
+    )
+    checksums.write(root, digests)
+
+
+def _files(root: Path) -> Iterator[str]:
+    """Every file below a folder, relative to it."""
+    for folder, _, filenames in os.walk(root):
+        for filename in filenames:
+            yield Path(folder, filename).relative_to(root).as_posix()
+
+
+def _names(dataset: PublicDataset, root: Path) -> list[str]:
+    """The dataset's own files below its folder."""
+    return [name for name in _files(root) if dataset.holds(name)]
+
+
+def _count(dataset: PublicDataset, root: Path) -> int:
+    return sum("/" in name for name in _names(dataset, root))
+
+
+def _count_problems(dataset: PublicDataset, names: Iterable[str]) -> list[str]:
+    expected = dict(dataset.counts)
+    found = dict.fromkeys(expected, 0)
+    for name in names:
+        folder = name.rpartition("/")[0]
+        if folder:
+            found[folder] = found.get(folder, 0) + 1
+    if dataset.flat in found:
+        expected, found = (
+            {dataset.flat: sum(expected.values())},
+            {dataset.flat: sum(found.values())},
+        )
+    return [
+        f"{folder} has {found[folder]:,} images, not {count:,}"
+        for folder, count in expected.items()
+        if found[folder] != count
+    ]
+
+
+def _index_problems(dataset: PublicDataset, root: Path, names: Iterable[str]) -> list[str]:
+    """Where the table and the images do not name each other."""
+    table = next((root / name for name in dataset.index if (root / name).is_file()), None)
+    if table is None:
+        return [f"{dataset.index[0]} is missing"]
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            rows = [(row.get("Image Index") or "").strip() for row in csv.DictReader(file)]
+    except (csv.Error, UnicodeDecodeError) as error:
+        return [f"{table.name} cannot be read as a CSV table: {error}"]
+    images = {PurePosixPath(name).name for name in names if "/" in name}
+    expected = sum(dataset.counts.values())
+    problems = []
+    if len(rows) != expected:
+        problems.append(f"{table.name} has {len(rows):,} rows, not {expected:,}")
+    if without := set(rows) - images:
+        problems.append(f"rows of {table.name} without their image: {_some(without)}")
+    if unnamed := images - set(rows):
+        problems.append(f"images that {table.name} does not name: {_some(unnamed)}")
+    return problems
+
+
+def _some(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    shown = ", ".join(name.encode(errors="backslashreplace").decode() for name in ordered[:_NAMED])
+    return f"{shown} and {len(ordered) - _NAMED:,} more" if len(ordered) > _NAMED else shown
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"  - {line}" for line in lines)
+
+
+# --- Bringing it -----------------------------------------------------------------------------
+
+
+def _bring(
+    dataset: PublicDataset, out: Path, staging: Path, source: Path | None, progress: Progress
+) -> Path:
+    """Get the archive's files aside, verify them, and give them their place in one step."""
+    if source is None:
+        unpacked = kaggle.download(dataset, out, staging / "kaggle")
+    else:
+        unpacked = _unpack(dataset, source, staging / "unpacked", progress)
+    root = _find(dataset, unpacked) or unpacked
+    if problems := verify(dataset, root):
+        kept = f"It is kept in {staging}; delete that folder to download it anew."
+        raise DatasetError(
+            f"what came from {source or 'Kaggle'} is not the published {dataset.name} dataset:\n"
+            f"{_bullets(problems)}\n{kept if source is None else 'It was not used.'}"
+        )
+    _prune(dataset, root)
+    _record(dataset, root, progress)
+    target = out / dataset.folder
+    root.rename(target)
+    return target
+
+
+def _check_target(target: Path) -> None:
+    """The last step is a rename, which needs its place free.
+
+    Raises:
+      FetchError: if something is there that must not be touched.
+    """
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise FetchError(f"{target} is not a folder. Choose another --out, or move it away.")
+    if target.is_dir() and any(target.iterdir()):
+        raise FetchError(
+            f"{target} holds other files, and they stay as they are. Choose another --out, or "
+            "move them away."
+        )
+
+
+def needed_bytes(dataset: PublicDataset, source: Path | None = None) -> int:
+    """The room that a dataset takes while it is unpacked."""
+    if source is not None:
+        return dataset.kept_bytes
+    return dataset.archive_bytes + dataset.unpacked_bytes
+
+
+def _check_space(dataset: PublicDataset, out: Path, staging: Path, source: Path | None) -> None:
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    already = sum((staging / name).stat().st_size for name in _files(staging))
+    need = needed_bytes(dataset, source) - already
+    have = shutil.disk_usage(there).free
+    if have < need:
+        raise FetchError(
+            f"there is too little room in {out}: the {dataset.name} dataset needs "
+            f"{gigabytes(need)} more while it is unpacked ({gigabytes(dataset.kept_bytes)} in the "
+            f"end), and {gigabytes(have)} are free. Free some, or choose another --out. By hand "
+            f"it can be done with less:\n{dataset.manual_steps(out)}"
+        )
+
+
+@contextlib.contextmanager
+def _enough_room(out: Path) -> Iterator[None]:
+    """Others may fill the disk meanwhile."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise FetchError(
+            f"the disk of {out} is full. Free some room and run the same command again: it goes "
+            "on from there."
+        ) from error
+
+
+@contextlib.contextmanager
+def _locked(staging: Path) -> Iterator[None]:
+    """Two fetches must not write into one archive."""
+    staging.mkdir(parents=True, exist_ok=True)
+    with (staging / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FetchError(
+                f"another `cxr data fetch` is at work in {staging}. Wait for it to end."
+            ) from None
+        yield
+
+
+def _prune(dataset: PublicDataset, root: Path) -> None:
+    """Leave only the dataset's own files in a folder of ours.
+
+    Kaggle's pediatric archive holds a second copy and a Mac's left-overs.
+    """
+    for folder, _, filenames in os.walk(root, topdown=False):
+        for filename in filenames:
+            path = Path(folder, filename)
+            if not dataset.holds(path.relative_to(root).as_posix()):
+                path.unlink()
+        if not any(Path(folder).iterdir()):
+            Path(folder).rmdir()
+
+
+def _remove(staging: Path) -> None:
+    if staging.is_dir():
+        shutil.rmtree(staging)
+        # The other dataset may be in the making beside it.
+        with contextlib.suppress(OSError):
+            staging.parent.rmdir()
+
+
+# --- An archive that is here -----------------------------------------------------------------
+
+
+def _unpack(dataset: PublicDataset, source: Path, target: Path, progress: Progress) -> Path:
+    """Unpack the dataset's own files, and each of them once."""
+    if target.is_dir():
+        shutil.rmtree(target)  # of an earlier try, perhaps with another archive
+    try:
+        with zipfile.ZipFile(source) as archive:
+            members = _own_members(dataset, archive.namelist())
+            if not members:
+                raise DatasetError(f"{source} holds no file of the {dataset.name} dataset")
+            for done, member in enumerate(members, start=1):
+                archive.extract(member, target)
+                progress("unpacking", done, len(members))
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DatasetError(
+            f"{source} is not a whole zip archive ({error}). Download it again; it should be "
+            f"Kaggle's archive.zip of {gigabytes(dataset.archive_bytes)}."
+        ) from error
+    return target
+
+
+def _own_members(dataset: PublicDataset, members: Sequence[str]) -> list[str]:
+    """The dataset's files in the first of the folders where it usually lies."""
+    for prefix in ("", *(f"{folder}/" for folder in _usual_folders(dataset))):
+        own = [
+            member
+            for member in members
+            if member.startswith(prefix) and dataset.holds(member.removeprefix(prefix))
+        ]
+        if own:
+            return own
+    return []
