@@ -1,0 +1,305 @@
+"""A folder of DICOM films, as an archive exports them, labelled by a table or by folders.
+
+What is left out of the record is as much part of the mapping as what is taken: no name, date,
+number or institution of the header is copied. The patient's number becomes a pseudonym, a keyed
+digest (BLAKE2b). That is pseudonymisation and no anonymisation: the key is in this file, so that
+whoever holds a list of patients' numbers can compute their pseudonyms. It is no secret because
+it cannot be one: the same patient must come out the same in every later run, on every machine,
+or the division into training and test would change; a secret key would have to be kept for as
+long, and given to all. What it does is that these pseudonyms match those of no other system. Nor
+are the films' own names changed, or what is burnt into the pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePath
+
+from components.example_gen import table
+from components.example_gen.bad_image import BadImageError
+from components.example_gen.files import ImageIndex, OutsideError, unusable, walk
+from components.example_gen.listing import DatasetError, Fate, IgnoredValue, LeftOut, Listing
+from components.example_gen.record import NO_FINDING, NORMAL, PNEUMONIA, XrayFile
+from components.example_gen.source import Source
+
+NAME = "dicom"
+FOLDERS = ("dicom", "DICOM")
+
+_TABLES = ("labels.csv", "dicom_labels.csv")
+_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
+_DIRECTORY = "DICOMDIR"
+_LABELS = {"NORMAL": NORMAL, "PNEUMONIA": PNEUMONIA}
+_FINDINGS = {NORMAL: (NO_FINDING,), PNEUMONIA: ("Pneumonia",)}
+_KEY = b"cxr patient pseudonym 1"
+
+# All that is read of a header.
+_TAGS = (
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientSex",
+    "PatientAge",
+    "ViewPosition",
+    "PatientPosition",
+    "Modality",
+    "BodyPartExamined",
+)
+# PS3.3 C.7.3.1.1.2: how a patient lies in a scanner. Some public sets have a film's view there.
+_POSITIONS = frozenset((
+    "HFP", "HFS", "HFDR", "HFDL", "FFP", "FFS", "FFDR", "FFDL",
+    "LFP", "LFS", "RFP", "RFS", "AFDR", "AFDL", "PFDR", "PFDL",
+))  # fmt: skip
+
+_NO_ROW = table.Row._make((0, *[""] * (len(table.Row._fields) - 1)))
+
+Header = Mapping[str, str]
+
+
+def is_root(folder: Path, source: Source) -> bool:
+    """Whether a folder holds the set: DICOM files, at any depth.
+
+    A data root holds other sets too: where it has a usual folder of this one, that is meant,
+    unless the table lies above it, as beside the DICOMDIR of an exported disc.
+    """
+    is_above = folder.resolve().name not in FOLDERS and any(
+        (folder / usual).is_dir() for usual in FOLDERS
+    )
+    has_table = source.table is not None and (folder / source.table).is_file()
+    return (has_table or not is_above) and any(_is_film(path) for path in walk(folder))
+
+
+def list_files(root: Path, source: Source) -> Listing:
+    """Every film that the table or its folder labels.
+
+    Raises:
+      DatasetError: if there is none, or the table cannot be read.
+    """
+    labels = table.find_table(root, source.table, _TABLES)
+    films, left_out = _films(root, labels)
+    rows: dict[str, table.Row] = {}
+    if labels:
+        listed, malformed = table.read_table(labels, source.columns, required=("image", "findings"))
+        rows, unmatched = _match(listed, root, films)
+        left_out += malformed + unmatched
+    files: list[XrayFile] = []
+    ignored: list[IgnoredValue] = []
+    for path, header in films.items():
+        if header is None:
+            continue
+        row = rows.get(path)
+        findings = _findings(path, root, row)
+        if isinstance(findings, LeftOut):
+            left_out.append(findings)
+        else:
+            file, unused = _file(path, root, header, row or _NO_ROW, findings)
+            files.append(file)
+            ignored += unused
+    if not files:
+        raise DatasetError(_nothing(root, labels, len(films)))
+    tables = (labels,) if labels else ()
+    return Listing(NAME, tuple(files), tuple(left_out), tuple(ignored), tables)
+
+
+def _nothing(root: Path, labels: Path | None, films: int) -> str:
+    by_table = (
+        f"{labels} labels none of them No Finding or Pneumonia"
+        if labels
+        else f"there is no table {root / _TABLES[0]}"
+    )
+    return (
+        f"{root} holds {films:,} DICOM files, but no film with a label: {by_table}, and none is "
+        "in a folder NORMAL or PNEUMONIA. A table has a row for each film, with the columns "
+        "image (its path, name or SOP Instance UID) and findings; the dataset's settings table "
+        "and columns tell if it is called otherwise."
+    )
+
+
+# --- The files -------------------------------------------------------------------------------
+
+
+def _films(root: Path, labels: Path | None) -> tuple[dict[str, Header | None], list[LeftOut]]:
+    """The headers of the DICOM files, None where one cannot be read, and what is no film."""
+    films: dict[str, Header | None] = {}
+    left_out: list[LeftOut] = []
+    for path in walk(root):
+        if labels and Path(path) == labels:
+            continue
+        reason = unusable(path) or _no_film(path)
+        if reason is None:
+            header = _read_header(path)
+            films[path] = None if isinstance(header, LeftOut) else header
+            reason = header if isinstance(header, LeftOut) else None
+        if reason:
+            left_out.append(reason)
+    return films, left_out
+
+
+def _is_film(path: str) -> bool:
+    return unusable(path) is None and _no_film(path) is None
+
+
+def _no_film(path: str) -> LeftOut | None:
+    """The account of a file that is none of DICOM's by its name, or, without one, its content."""
+    name = PurePath(path).name
+    suffix = PurePath(path).suffix.lower()
+    if name.upper() == _DIRECTORY:
+        return LeftOut(path, "DICOMDIR, a table of contents", Fate.OUT_OF_SCOPE)
+    if suffix in _SUFFIXES:
+        return None
+    # Archives call files by their UID, whose last number is no suffix.
+    if (suffix and not suffix[1:].isdecimal()) or not _has_magic(path):
+        return LeftOut(path, "not a DICOM file by its name", Fate.OUT_OF_SCOPE)
+    return None
+
+
+def _has_magic(path: str) -> bool:
+    # Imported here and below: it takes a second, which a check of settings need not wait for.
+    from components.example_gen.dicom_image import is_dicom
+
+    try:
+        with Path(path).open("rb") as file:
+            return is_dicom(file.read(132))
+    except OSError:
+        return False
+
+
+def _read_header(path: str) -> Header | LeftOut:
+    from components.example_gen.dicom_image import read_header
+
+    try:
+        with Path(path).open("rb") as file:
+            return read_header(file, _TAGS)
+    except BadImageError as error:
+        return LeftOut(path, str(error))
+    except OSError as error:
+        return LeftOut(path, f"file cannot be read: {error.strerror}")
+
+
+# --- The table -------------------------------------------------------------------------------
+
+
+def _match(
+    rows: Iterable[table.Row], root: Path, films: Mapping[str, Header | None]
+) -> tuple[dict[str, table.Row], list[LeftOut]]:
+    """The row of each film, and the rows that are of none."""
+    images = ImageIndex(root, films)
+    called = _called(root, films)
+    matched: dict[str, table.Row] = {}
+    unmatched: list[LeftOut] = []
+    for row in rows:
+        found = _find(row, images, called)
+        if isinstance(found, LeftOut):
+            unmatched.append(found)
+        elif found in matched:
+            reason = "row repeats an earlier row of the table"
+            unmatched.append(LeftOut(row.image, reason, Fate.DUPLICATE))
+        else:
+            matched[found] = row
+    return matched, unmatched
+
+
+def _called(root: Path, films: Mapping[str, Header | None]) -> list[dict[str, list[str]]]:
+    """What a table may call a film, the most certain kind of name first, and which bear it."""
+    kinds: list[dict[str, list[str]]] = [{}, {}, {}, {}]
+    for path, header in films.items():
+        pure = PurePath(path)
+        instance = header["SOPInstanceUID"] if header else ""
+        names = (os.path.relpath(path, root), pure.name, pure.stem, instance)
+        for kind, name in zip(kinds, names, strict=True):
+            kind.setdefault(name, []).append(path)
+    return kinds
+
+
+def _find(
+    row: table.Row, images: ImageIndex, called: Iterable[Mapping[str, list[str]]]
+) -> str | LeftOut:
+    if not row.image:
+        return LeftOut(f"line {row.line}", "row of the table that is malformed")
+    paths: list[str] = next((kind[row.image] for kind in called if row.image in kind), [])
+    if len(paths) > 1:
+        # Numbered films are called the same in every folder: one must not get another's label.
+        return LeftOut(row.image, "row of the table that fits several films")
+    try:
+        path = paths[0] if paths else images.find(row.image)
+    except OutsideError:
+        return LeftOut(row.image, "path in the table leads out of the data root")
+    return path or table.without_image(row)
+
+
+# --- The record ------------------------------------------------------------------------------
+
+
+def _findings(path: str, root: Path, row: table.Row | None) -> table.Findings | LeftOut:
+    """What the table says of a film, or else the nearest folder with a label, or why nothing."""
+    if row is None:
+        for folder in reversed(PurePath(os.path.relpath(path, root)).parts[:-1]):
+            label = _LABELS.get(folder.upper())
+            if label is not None:
+                return table.Findings(label, _FINDINGS[label], (), False)
+        return LeftOut(path, "no label", Fate.OUT_OF_SCOPE)
+    findings = table.parse_findings(row.findings)
+    if findings.contradictory:
+        return LeftOut(path, "both No Finding and a finding")
+    if findings.label is None:
+        return LeftOut(path, "other finding, neither normal nor pneumonia", Fate.OUT_OF_SCOPE)
+    return findings
+
+
+def _file(
+    path: str, root: Path, header: Header, row: table.Row, findings: table.Findings
+) -> tuple[XrayFile, list[IgnoredValue]]:
+    """The record, and the values that could not be used.
+
+    What the table says of a film wins over its header, where de-identification leaves its marks.
+    """
+    age_text, sex_text = row.age or header["PatientAge"], row.sex or header["PatientSex"]
+    age, sex = table.parse_age(age_text), table.parse_sex(sex_text)
+    follow_up = int(row.follow_up) if row.follow_up.isdecimal() else None
+    assert findings.label is not None
+    file = XrayFile(
+        path=path,
+        dataset=NAME,
+        filename=PurePath(path).name,
+        patient_id=f"{NAME}:{_pseudonym(path, root, header, row)}",
+        label=findings.label,
+        findings=findings.names,
+        age_years=age,
+        sex=sex,
+        view_position=(row.view or _view(header)).upper() or None,
+        modality=header["Modality"].upper() or None,
+        body_part=header["BodyPartExamined"].upper() or None,
+        follow_up=follow_up,
+    )
+    ignored = [
+        IgnoredValue(path, field, text)
+        for field, value, text in (
+            ("age_years", age, age_text),
+            ("sex", sex, sex_text),
+            ("follow_up", follow_up, row.follow_up),
+            *(("findings", None, name) for name in findings.unknown),
+        )
+        if value is None and text
+    ]
+    return file, ignored
+
+
+def _view(header: Header) -> str:
+    position = header["PatientPosition"].upper()
+    return header["ViewPosition"] or ("" if position in _POSITIONS else position)
+
+
+def _pseudonym(path: str, root: Path, header: Header, row: table.Row) -> str:
+    """Of the patient; or else of the study, which is one patient's; or else of the film alone."""
+    identity: tuple[str, ...]
+    if row.patient and row.patient != header["PatientID"]:
+        identity = ("patient", "", row.patient)
+    elif header["PatientID"]:
+        identity = ("patient", header["IssuerOfPatientID"], header["PatientID"])
+    elif header["StudyInstanceUID"]:
+        identity = ("study", header["StudyInstanceUID"])
+    else:
+        identity = ("film", os.path.relpath(path, root))
+    return hashlib.blake2b("\0".join(identity).encode(), key=_KEY, digest_size=16).hexdigest()
