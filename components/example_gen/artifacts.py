@@ -6,6 +6,6 @@ from tfx.types import artifact
 
 
 class IngestReport(artifact.Artifact):
-    """`ingest.json`: what was read, kept and left out, with reasons."""
+    """What was read, kept and left out, with reasons: `ingest.json`, and `ingest.html`."""
 
     TYPE_NAME = "components.IngestReport"

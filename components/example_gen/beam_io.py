@@ -1,31 +1,39 @@
 """The two passes over the images, as Beam transforms.
 
-First `Survey` opens every image and keeps only what it tells; after the split is known,
+First `Survey` decodes every image and keeps only what it tells; after the split is known,
 `WriteExamples` reads the bytes again. The images themselves thus never wait between two steps,
-and memory does not grow with their number.
+and memory does not grow with their number. What Beam hands about are batches of images: it keeps
+several copies of every element, and spends more on a small one than on its content.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import apache_beam as beam
 
 from components import progress
 from components.example_gen import example, imaging
-from components.example_gen.listing import LeftOut
+from components.example_gen.bad_image import BadImageError
+from components.example_gen.listing import Fate, LeftOut
+from components.example_gen.perceptual_hash import perceptual_hash
 from components.example_gen.record import ImageFacts, XrayFile
 from components.example_gen.split import Surveyed
 
 _REPORT_EVERY = 50
+_BATCH = 16
+
+T = TypeVar("T")
 
 
 class Survey(beam.PTransform):
-    """`XrayFile`s to lines of JSON: a `Surveyed` or a `LeftOut` each, see `parse_survey`."""
+    """Batches of `XrayFile`s to lines of JSON, one for each file; see `parse_survey`."""
 
     def __init__(self, total: int):
         super().__init__()
@@ -33,16 +41,11 @@ class Survey(beam.PTransform):
 
     def expand(self, files: beam.PCollection) -> beam.PCollection:
         """The transform."""
-        return (
-            files
-            | "Spread" >> beam.Reshuffle()
-            | "Open" >> beam.ParDo(_Open(self._total))
-            | "Serialize" >> beam.Map(json.dumps)
-        )
+        return files | "Spread" >> beam.Reshuffle() | "Open" >> beam.ParDo(_Open(self._total))
 
 
 class WriteExamples(beam.PTransform):
-    """`Surveyed` images to gzipped TFRecords of Examples below a folder."""
+    """Batches of `Surveyed` images to gzipped TFRecords of Examples below a folder."""
 
     def __init__(self, folder: str, total: int):
         super().__init__()
@@ -61,15 +64,23 @@ class WriteExamples(beam.PTransform):
         )
 
 
+def batches(items: Iterable[T]) -> Iterator[list[T]]:
+    """Images as Beam hands them about."""
+    remaining = iter(items)
+    while batch := list(itertools.islice(remaining, _BATCH)):
+        yield batch
+
+
 def parse_survey(line: str) -> Surveyed | LeftOut:
     """An output of `Survey`, read back."""
     fields = json.loads(line)
     if "reason" in fields:
-        return LeftOut(**fields)
+        return LeftOut(fields["source"], fields["reason"], Fate(fields["fate"]))
     file = fields["file"]
     file["findings"] = tuple(file["findings"])
     file["boxes"] = tuple(tuple(box) for box in file["boxes"])
-    return Surveyed(XrayFile(**file), ImageFacts(**fields["facts"]))
+    look = bytes.fromhex(fields["look"])
+    return Surveyed(XrayFile(**file), ImageFacts(**fields["facts"]), look)
 
 
 class _Counter:
@@ -93,24 +104,28 @@ class _Open(beam.DoFn):
     def __init__(self, total: int):
         self._total = total
 
-    def process(self, file: XrayFile) -> Iterator[dict]:
-        try:
-            _, facts = imaging.read_image(Path(file.path).read_bytes())
-        except imaging.BadImageError as error:
-            yield dataclasses.asdict(LeftOut(file.path, str(error)))
-        except OSError as error:
-            reason = f"file cannot be read: {error.strerror}"
-            yield dataclasses.asdict(LeftOut(file.path, reason))
-        else:
-            yield dataclasses.asdict(Surveyed(file, facts))
-        _COUNTER.add("images checked", self._total)
+    def process(self, files: list[XrayFile]) -> Iterator[str]:
+        for file in files:
+            yield json.dumps(_survey(file))
+            _COUNTER.add("images checked", self._total)
+
+
+def _survey(file: XrayFile) -> dict:
+    try:
+        grey, facts = imaging.read_image(Path(file.path).read_bytes())
+    except BadImageError as error:
+        return dataclasses.asdict(LeftOut(file.path, str(error)))
+    except OSError as error:
+        return dataclasses.asdict(LeftOut(file.path, f"file cannot be read: {error.strerror}"))
+    return dataclasses.asdict(Surveyed(file, facts)) | {"look": perceptual_hash(grey).hex()}
 
 
 class _Encode(beam.DoFn):
     def __init__(self, total: int):
         self._total = total
 
-    def process(self, image: Surveyed) -> Iterator[bytes]:
-        encoded = imaging.servable_bytes(Path(image.file.path).read_bytes())
-        yield example.to_example(image.file, image.facts, encoded).SerializeToString()
-        _COUNTER.add("images written", self._total)
+    def process(self, images: list[Surveyed]) -> Iterator[bytes]:
+        for image in images:
+            encoded = imaging.servable_bytes(Path(image.file.path).read_bytes())
+            yield example.to_example(image.file, image.facts, encoded).SerializeToString()
+            _COUNTER.add("images written", self._total)

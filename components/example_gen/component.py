@@ -11,6 +11,8 @@ from tfx.types import component_spec
 
 from components.example_gen import executor
 from components.example_gen.artifacts import IngestReport
+from components.example_gen.settings import Quality, Split
+from components.example_gen.source import Source
 
 
 class XrayExampleGenSpec(component_spec.ComponentSpec):
@@ -24,6 +26,7 @@ class XrayExampleGenSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "sources": component_spec.ExecutionParameter(type=str),
         "split": component_spec.ExecutionParameter(type=str),
+        "quality": component_spec.ExecutionParameter(type=str),
         "fingerprint": component_spec.ExecutionParameter(type=str),
         "code": component_spec.ExecutionParameter(type=str),
     }
@@ -36,16 +39,19 @@ class XrayExampleGen(base_beam_component.BaseBeamComponent):
     report, never dropped in silence.
 
         example_gen = XrayExampleGen(
-            sources={"pediatric": "data/chest_xray", "nih": "data/nih"},
-            fractions={"train": 0.7, "val": 0.15, "test": 0.15},
-            salt="cxr",
-            normals_per_pneumonia={"nih": 1.0},
+            sources={
+                "pediatric": Source(folder="data/chest_xray"),
+                "nih": Source(folder="data/nih", normals_per_pneumonia=1.0),
+            },
+            split=Split(salt="cxr"),
+            quality=Quality(),
             fingerprint=fingerprint_of_the_files,
             code=source_digest("example_gen"),
         )
 
     Component `outputs` contains:
-     - `examples`: gzipped TFRecords in splits `train`, `val` and `test`.
+     - `examples`: gzipped TFRecords in splits `train`, `val` and `test`; and `test_unsampled`,
+       the test images of the datasets that are balanced, before they are.
      - `report`: channel of type `IngestReport`.
     """
 
@@ -55,32 +61,26 @@ class XrayExampleGen(base_beam_component.BaseBeamComponent):
     def __init__(
         self,
         *,
-        sources: Mapping[str, str],
-        fractions: Mapping[str, float],
-        salt: str,
-        normals_per_pneumonia: Mapping[str, float],
+        sources: Mapping[str, Source],
+        split: Split,
+        quality: Quality,
         fingerprint: str,
         code: str,
     ):
         """Construct the node.
 
         Args:
-          sources: the folder of each dataset, by its registered name.
-          fractions: share of patients in each split.
-          salt: of the hash that divides patients.
-          normals_per_pneumonia: for datasets that are balanced by leaving out normals.
+          sources: each dataset, by its registered name; `folder` is the dataset's own.
+          split: how images are divided.
+          quality: which images are left out as no frontal chest films.
           fingerprint: digest of the files; the node runs again when it changes.
           code: digest of the node's source.
         """
-        split = {
-            "fractions": dict(fractions),
-            "salt": salt,
-            "normals_per_pneumonia": dict(normals_per_pneumonia),
-        }
         super().__init__(
             spec=XrayExampleGenSpec(
-                sources=json.dumps(dict(sources), sort_keys=True),
-                split=json.dumps(split, sort_keys=True),
+                sources=json.dumps({name: one.model_dump() for name, one in sources.items()}),
+                split=split.model_dump_json(),
+                quality=quality.model_dump_json(),
                 fingerprint=fingerprint,
                 code=code,
                 examples=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Examples),

@@ -1,4 +1,4 @@
-"""Runs an ingest: list, survey, divide, write."""
+"""Runs an ingest: list, survey, judge, divide, write."""
 
 from __future__ import annotations
 
@@ -13,9 +13,23 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from components.example_gen import beam_io, registry, report
-from components.example_gen.listing import LeftOut, Listing
-from components.example_gen.split import SPLITS, SplitPlan, Surveyed, divide
+from components import progress
+from components.example_gen import beam_io, ingest_page, registry, report
+from components.example_gen.imaging import read_image
+from components.example_gen.listing import DatasetError, LeftOut, Listing
+from components.example_gen.near_duplicates import find_near_duplicates
+from components.example_gen.quality import faults
+from components.example_gen.settings import Quality, Split
+from components.example_gen.source import Source
+from components.example_gen.split import (
+    TEST_UNSAMPLED,
+    Division,
+    SplitPlan,
+    Surveyed,
+    divide,
+    in_order,
+    without_duplicates,
+)
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -30,27 +44,73 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Write the Examples and the report.
 
         Raises:
-          DatasetError: if a dataset is not there, or leaves a split without a class.
+          DatasetError: if a dataset is not there, or leaves a split without an image.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
-        examples = artifact_utils.get_single_instance(output_dict["examples"])
-        listings = [
-            registry.list_files(name, Path(root))
-            for name, root in json.loads(exec_properties["sources"]).items()
-        ]
-        surveyed, unreadable = self._survey(listings)
-        plan = SplitPlan(**json.loads(exec_properties["split"]))
-        splits, surplus = divide(surveyed, plan)
-        left_out = [one for found in listings for one in found.left_out] + unreadable + surplus
-        read = sum(len(found.files) + len(found.left_out) for found in listings)
-        account = report.account(read, splits, left_out)
-        report.require_usable(splits, left_out)
+        sources = {
+            name: Source(**fields)
+            for name, fields in json.loads(exec_properties["sources"]).items()
+        }
+        split = Split(**json.loads(exec_properties["split"]))
+        quality = Quality(**json.loads(exec_properties["quality"]))
+        ingest = self._ingest(sources, split, quality)
 
-        self._write(splits, examples)
-        examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        examples = artifact_utils.get_single_instance(output_dict["examples"])
+        self._write(ingest.division, examples)
         folder = artifact_utils.get_single_uri(output_dict["report"])
+        account = report.account(ingest)
         with fileio.open(f"{folder}/{report.FILE_NAME}", "w") as file:
             json.dump(account, file, indent=2)
+        with fileio.open(f"{folder}/{report.PAGE_NAME}", "w") as file:
+            file.write(ingest_page.render(ingest, account))
+
+    def _ingest(
+        self, sources: Mapping[str, Source], split: Split, quality: Quality
+    ) -> report.Ingest:
+        listings = [
+            registry.list_files(name, Path(source.folder or "."), source)
+            for name, source in sources.items()
+        ]
+        require_one_owner(listings)
+        surveyed, bad = self._survey(listings)
+        sound, quarantined = _judge(surveyed, quality)
+        suspects: list[LeftOut] = []
+        if quality.mode == "report_only":
+            sound, quarantined, suspects = surveyed, [], quarantined
+        distinct, _ = without_duplicates(sound)
+        near = find_near_duplicates(
+            [one.look for one in distinct],
+            lambda index: read_image(Path(distinct[index].file.path).read_bytes())[0],
+            progress=lambda done, total: progress.report(done, total, "films compared"),
+        )
+        same_film = [(distinct[link.first], distinct[link.second]) for link in near.links]
+        plan = SplitPlan(
+            fractions=split.fractions.model_dump(),
+            salt=split.salt,
+            normals_per_pneumonia={
+                name: source.normals_per_pneumonia
+                for name, source in sources.items()
+                if source.normals_per_pneumonia is not None
+            },
+            as_published=split.method == "as_published",
+        )
+        join = split.near_duplicates == "join" and not plan.as_published
+        division = divide(sound, plan, same_film if join else ())
+        ingest = report.Ingest(
+            listings=listings,
+            roots={name: source.folder or "." for name, source in sources.items()},
+            split=split,
+            quality=quality,
+            surveyed=surveyed,
+            division=division,
+            bad=[*bad, *quarantined],
+            suspects=suspects,
+            same_film=same_film,
+            near=near,
+        )
+        report.require_images(ingest)
+        report.require_clean_patients(ingest)
+        return ingest
 
     def _survey(self, listings: Sequence[Listing]) -> tuple[list[Surveyed], list[LeftOut]]:
         files = [file for found in listings for file in found.files]
@@ -58,22 +118,25 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
-                | "Files" >> beam.Create(files)
+                | "Files" >> beam.Create(beam_io.batches(files))
                 | "Survey" >> beam_io.Survey(len(files))
                 | "Save" >> beam.io.WriteToText(f"{folder}/survey", ".jsonl")
             )
         surveyed: list[Surveyed] = []
-        left_out: list[LeftOut] = []
+        bad: list[LeftOut] = []
         for shard in fileio.glob(f"{folder}/survey*.jsonl"):
             with fileio.open(shard) as lines:
                 for one in map(beam_io.parse_survey, lines):
                     if isinstance(one, LeftOut):
-                        left_out.append(one)
+                        bad.append(one)
                     else:
                         surveyed.append(one)
-        return surveyed, left_out
+        return in_order(surveyed), bad
 
-    def _write(self, splits: Mapping[str, Sequence[Surveyed]], examples: types.Artifact) -> None:
+    def _write(self, division: Division, examples: types.Artifact) -> None:
+        splits = dict(division.splits)
+        if division.unsampled:
+            splits[TEST_UNSAMPLED] = division.unsampled
         total = sum(len(members) for members in splits.values())
         with self._make_beam_pipeline() as pipeline:
             for split, members in splits.items():
@@ -81,6 +144,37 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 folder = f"{examples.uri}/Split-{split}"
                 _ = (
                     pipeline
-                    | f"Images[{split}]" >> beam.Create(members)
+                    | f"Images[{split}]" >> beam.Create(beam_io.batches(members))
                     | f"Write[{split}]" >> beam_io.WriteExamples(folder, total)
                 )
+        examples.split_names = artifact_utils.encode_split_names(list(splits))
+
+
+def require_one_owner(listings: Sequence[Listing]) -> None:
+    """Refuse datasets that share an image: it would be counted in both, and written twice.
+
+    Raises:
+      DatasetError: names the image.
+    """
+    owner: dict[str, str] = {}
+    for found in listings:
+        for file in found.files:
+            other = owner.setdefault(file.path, found.dataset)
+            if other != found.dataset:
+                raise DatasetError(
+                    f"{file.path} is in the {other} and in the {found.dataset} dataset: give each "
+                    "a folder of its own (data.datasets.NAME.folder)"
+                )
+
+
+def _judge(surveyed: Sequence[Surveyed], quality: Quality) -> tuple[list[Surveyed], list[LeftOut]]:
+    """Images without a fault, and the others with their plainest one."""
+    sound: list[Surveyed] = []
+    faulty: list[LeftOut] = []
+    for one in surveyed:
+        fault = next(faults(one.file, one.facts, quality), None)
+        if fault is None:
+            sound.append(one)
+        else:
+            faulty.append(LeftOut(one.file.path, fault))
+    return sound, faulty

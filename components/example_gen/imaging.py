@@ -2,7 +2,7 @@
 
 Pillow tells what a file is. What goes into the Example as it is, TensorFlow decodes, as the
 served graph will: it refuses files that Pillow and OpenCV would take, such as a PNG cut short by
-a few bytes. The other formats are Pillow's.
+a few bytes. DICOM is `dicom_image`'s, and the other formats are Pillow's.
 """
 
 from __future__ import annotations
@@ -12,41 +12,62 @@ import io
 
 import cv2
 import numpy as np
+import PIL.ExifTags
 import PIL.Image
 import tensorflow as tf
 
+from components.example_gen import dicom_image
+from components.example_gen.bad_image import BadImageError
+from components.example_gen.polarity import polarity
 from components.example_gen.record import ImageFacts
 
 # What `tf.io.decode_image` takes as it is, in 8 bits: format and Pillow's mode.
 _SERVABLE = {("JPEG", "L"), ("JPEG", "RGB"), ("PNG", "L"), ("PNG", "RGB")}
+# Those in which films come; MPO goes with JPEG. Pillow knows more, and hands one of them, EPS, to
+# another program.
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
+_GREY = {"1", "L", "LA"}
 _SIXTEEN_BIT = {"I", "I;16", "I;16B", "I;16L"}
 _BLACK = 8
 _FRAME_SHARE = 0.05
-_SHARPNESS_SIZE = 256
+_COMMON_SIZE = 256
+# What makes an image upright, by its EXIF orientation.
+_TURNS = {
+    2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    3: PIL.Image.Transpose.ROTATE_180,
+    4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    5: PIL.Image.Transpose.TRANSPOSE,
+    6: PIL.Image.Transpose.ROTATE_270,
+    7: PIL.Image.Transpose.TRANSVERSE,
+    8: PIL.Image.Transpose.ROTATE_90,
+}
+# Where a PNG file has them: EXIF, XMP, and EXIF as ImageMagick writes it.
+_EXIF_IN_PNG = (b"eXIf", b"XML:com.adobe.xmp", b"Raw profile type")
 _MAX_PIXELS = 100_000_000
+_DAMAGED = "image data is damaged or cut short"
 # Pillow's own limit warns through a filter that threads share; ours is checked on every image.
 PIL.Image.MAX_IMAGE_PIXELS = None
-
-
-class BadImageError(ValueError):
-    """A file that holds no usable image; the message is the reason, in a few words."""
 
 
 def read_image(data: bytes) -> tuple[np.ndarray, ImageFacts]:
     """Decode an image file wholly.
 
     Args:
-      data: the file's bytes, in any format that Pillow knows.
+      data: the file's bytes: DICOM, JPEG, PNG, TIFF, BMP, GIF or WebP.
 
     Returns:
       Its grey levels, uint8 [height, width], and what they tell.
 
     Raises:
-      BadImageError: if it is no image, is cut short, or is too large to be a film.
+      BadImageError: if it is no image, is cut short, is too large to be a film, or holds several
+        frames.
     """
+    if dicom_image.is_dicom(data):
+        grey = dicom_image.read_grey(data)
+        return grey, _facts(data, "DICOM", grey, colour=0.0)
     with _open(data) as image:
         grey = _grey(image, data)
-        return grey, _facts(data, image.format or "", grey)
+        return grey, _facts(data, image.format or "", grey, _colour(image))
 
 
 def servable_bytes(data: bytes) -> bytes:
@@ -56,13 +77,17 @@ def servable_bytes(data: bytes) -> bytes:
       data: the bytes of a file that `read_image` took.
 
     Returns:
-      `data` itself where it is an 8-bit grey or RGB JPEG or PNG; otherwise (RGBA, palette,
-      16-bit, CMYK, other formats) the image rewritten as an 8-bit grey PNG.
+      `data` itself where it is an upright 8-bit grey or RGB JPEG or PNG; otherwise (RGBA, palette,
+      16-bit, CMYK, turned by EXIF, DICOM, other formats) the image rewritten as an upright 8-bit
+      grey PNG.
     """
-    with _open(data) as image:
-        if _is_servable(image):
-            return data
-        grey = _grey(image, data)
+    if dicom_image.is_dicom(data):
+        grey = dicom_image.read_grey(data)
+    else:
+        with _open(data) as image:
+            if _is_servable(image, data):
+                return data
+            grey = _grey(image, data)
     return cv2.imencode(".png", grey)[1].tobytes()
 
 
@@ -70,33 +95,71 @@ def _open(data: bytes) -> PIL.Image.Image:
     if not data:
         raise BadImageError("file is empty")
     try:
-        image = PIL.Image.open(io.BytesIO(data))
-    except (OSError, ValueError, SyntaxError) as error:
+        image = PIL.Image.open(io.BytesIO(data), formats=_FORMATS)
+    except Exception as error:  # of many kinds for a header that is damaged
         raise BadImageError("file is not an image") from error
     if image.width * image.height > _MAX_PIXELS:
         raise BadImageError("image is too large to be a film")
+    if image.mode == "F":
+        raise BadImageError("grey levels without a scale (floating point)")
+    # The second frame of an MPO is another view of the same photograph.
+    if image.format != "MPO" and _frames(image) > 1:
+        raise BadImageError("image of several frames")
     return image
 
 
-def _is_servable(image: PIL.Image.Image) -> bool:
-    return (image.format, image.mode) in _SERVABLE
+def _frames(image: PIL.Image.Image) -> int:
+    try:
+        return getattr(image, "n_frames", 1)
+    except Exception as error:  # counting reads on, and meets what is damaged
+        raise BadImageError(_DAMAGED) from error
+
+
+def _is_servable(image: PIL.Image.Image, data: bytes) -> bool:
+    # TensorFlow's decoder does not turn an image as its EXIF data ask.
+    return (image.format, image.mode) in _SERVABLE and _turn(image, data) is None
+
+
+def _turn(image: PIL.Image.Image, data: bytes) -> PIL.Image.Transpose | None:
+    # Pillow would decode a whole PNG to look for EXIF data behind it.
+    if image.format == "PNG" and not any(mark in data for mark in _EXIF_IN_PNG):
+        return None
+    try:
+        return _TURNS.get(image.getexif().get(PIL.ExifTags.Base.Orientation, 1))
+    except Exception:  # EXIF data that are damaged; the pixels need not be
+        return None
 
 
 def _grey(image: PIL.Image.Image, data: bytes) -> np.ndarray:
     try:
-        if _is_servable(image):
+        if _is_servable(image, data):
             pixels = tf.io.decode_image(data, channels=1, expand_animations=False)
             return pixels.numpy()[..., 0]
-        if image.mode in _SIXTEEN_BIT:
-            return (np.clip(np.asarray(image, np.int64), 0, 65_535) // 257).astype(np.uint8)
-        return np.asarray(image.convert("L"))
+        turn = _turn(image, data)
+        upright = image if turn is None else image.transpose(turn)
+        if upright.mode in _SIXTEEN_BIT:
+            return (np.clip(np.asarray(upright), 0, 65_535) // 257).astype(np.uint8)
+        return np.asarray(upright.convert("L"))
     # The decoders raise many kinds for damaged data: OSError, SyntaxError, tf.errors ...
     except Exception as error:
-        raise BadImageError("image data is damaged or cut short") from error
+        raise BadImageError(_DAMAGED) from error
 
 
-def _facts(data: bytes, image_format: str, grey: np.ndarray) -> ImageFacts:
+def _colour(image: PIL.Image.Image) -> float:
+    if image.mode in _GREY or image.mode in _SIXTEEN_BIT:
+        return 0.0
+    try:
+        image.draft("RGB", (_COMMON_SIZE, _COMMON_SIZE))  # a JPEG is decoded small, and fast
+        pixels = np.asarray(image.convert("RGB"))
+    except Exception as error:
+        raise BadImageError(_DAMAGED) from error
+    small = cv2.resize(pixels, (_COMMON_SIZE, _COMMON_SIZE), interpolation=cv2.INTER_AREA)
+    return float((small.max(2) - small.min(2)).mean() / 255.0)
+
+
+def _facts(data: bytes, image_format: str, grey: np.ndarray, colour: float) -> ImageFacts:
     height, width = grey.shape
+    small = cv2.resize(grey, (_COMMON_SIZE, _COMMON_SIZE), interpolation=cv2.INTER_AREA)
     # A histogram gives the moments and percentiles in one pass over millions of pixels.
     counts = cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel().astype(np.float64)
     levels = np.arange(256) / 255.0
@@ -114,7 +177,9 @@ def _facts(data: bytes, image_format: str, grey: np.ndarray) -> ImageFacts:
         p01=p01,
         p99=p99,
         black_border=_black_border(grey),
-        sharpness=_sharpness(grey),
+        sharpness=float(cv2.Laplacian(small.astype(np.float32) / 255.0, cv2.CV_32F).var()),
+        colour=colour,
+        polarity=polarity(small),
     )
 
 
@@ -124,8 +189,3 @@ def _black_border(grey: np.ndarray) -> float:
     frame = np.ones(grey.shape, bool)
     frame[rows : height - rows, columns : width - columns] = False
     return float(np.mean(grey[frame] <= _BLACK))
-
-
-def _sharpness(grey: np.ndarray) -> float:
-    small = cv2.resize(grey, (_SHARPNESS_SIZE, _SHARPNESS_SIZE), interpolation=cv2.INTER_AREA)
-    return float(cv2.Laplacian(small.astype(np.float32) / 255.0, cv2.CV_32F).var())

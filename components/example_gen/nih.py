@@ -1,4 +1,4 @@
-"""NIH ChestX-ray14 (Wang et al. 2017, arXiv:1705.02315).
+"""NIH ChestX-ray14 (Wang et al. 2017, arXiv:1705.02315), or images in a table like it.
 
 Adults and children of the NIH Clinical Center: PNG images, and a table with findings that were
 mined from reports. `No Finding` is normal and any finding that contains `Pneumonia` is
@@ -8,169 +8,218 @@ pneumonia; the other images are out of scope for the binary label, and counted.
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
-import pandas as pd
-
-from components.example_gen.listing import IMAGE_SUFFIXES, DatasetError, LeftOut, Listing
-from components.example_gen.record import NORMAL, PNEUMONIA, XrayFile
+from components.example_gen import table
+from components.example_gen.files import ImageIndex, OutsideError, unusable, walk
+from components.example_gen.listing import (
+    IMAGE_SUFFIXES,
+    DatasetError,
+    Fate,
+    IgnoredValue,
+    LeftOut,
+    Listing,
+    count_reasons,
+)
+from components.example_gen.record import XrayFile
+from components.example_gen.source import Source
 
 NAME = "nih"
 FOLDERS = ("nih", "NIH", "nih/nih")
 
-_TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
+_OFFICIAL = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
+_TABLES = (*_OFFICIAL, "sample_labels.csv", "labeled_images.csv", "labels.csv")
 _BOXES = "BBox_List_2017.csv"
-_COLUMNS = {
-    "Image Index": "filename",
-    "Finding Labels": "findings",
-    "Follow-up #": "follow_up",
-    "Patient ID": "patient",
-    "Patient Age": "age",
-    "Patient Gender": "sex",
-    "View Position": "view",
-}
+# The published division, which is by patient; where it says neither, there is none.
+_LISTS = {"train_val_list.txt": "train_val", "test_list.txt": "test"}
 # The boxes are in the pixel frame of the published images.
 _BOX_FRAME = 1024.0
-_OLDEST = 120
+_NO_PATIENT = "row of the table without a patient"
+_OWN_NAME = re.compile(r"(?P<patient>\d{8})_\d{3}\.png")
 
 Box = tuple[float, float, float, float]
 
 
-class _Row(NamedTuple):
-    """A row of the table, in the order of `_COLUMNS`."""
-
-    filename: str
-    findings: str
-    follow_up: str
-    patient: str
-    age: str
-    sex: str
-    view: str
+def is_root(folder: Path, source: Source) -> bool:
+    """Whether a folder holds the set: its table."""
+    tables = (source.table,) if source.table else _TABLES
+    return any((folder / name).is_file() for name in tables)
 
 
-def is_root(folder: Path) -> bool:
-    """Whether a folder holds the set: one of its tables."""
-    return any((folder / table).is_file() for table in _TABLES)
-
-
-def list_files(root: Path) -> Listing:
+def list_files(root: Path, source: Source) -> Listing:
     """Every row of the table, with its image where that is on disk.
 
     Raises:
       DatasetError: if the table cannot be read, or names no usable image.
     """
-    path = next(root / table for table in _TABLES if (root / table).is_file())
-    table = _read_table(path, _COLUMNS)
-    on_disk = _images(root)
-    boxes = _read_boxes(root / _BOXES)
+    path = table.find_table(root, source.table, _TABLES)
+    if path is None:
+        raise DatasetError(f"{root} holds none of the tables {', '.join(_TABLES)}")
+    rows, left_out = table.read_table(path, source.columns, required=("image", "findings"))
+    images, unreadable = _images(root, official=path.name in _OFFICIAL)
+    left_out += unreadable
+    ignored: list[IgnoredValue] = []
+    boxes = _read_boxes(root / _BOXES, ignored)
+    published = _published(root)
     files: list[XrayFile] = []
-    left_out: list[LeftOut] = []
     seen: set[str] = set()
-    for row in map(_Row._make, table.itertuples(index=False, name=None)):
-        label = _label(row.findings)
-        if row.filename in seen:
-            left_out.append(LeftOut(row.filename, "row repeats an earlier row of the table"))
-        elif row.filename not in on_disk:
-            left_out.append(LeftOut(row.filename, "row of the table whose image is not on disk"))
-        elif not row.patient:
-            left_out.append(LeftOut(row.filename, "row of the table without a patient"))
-        elif label is None:
-            left_out.append(LeftOut(row.filename, "other finding, neither normal nor pneumonia"))
-        else:
-            files.append(_file(row, on_disk[row.filename], label, boxes.get(row.filename, ())))
-        seen.add(row.filename)
-    listed = set(table.filename)
-    left_out += [
-        LeftOut(on_disk[name], "image on disk without a row in the table")
-        for name in sorted(on_disk.keys() - listed)
-    ]
+    for row in rows:
+        found = _examine(row, images, seen)
+        if isinstance(found, LeftOut):
+            left_out.append(found)
+            continue
+        name = Path(found).name
+        split = published.get(name)
+        files.append(_file(row, found, boxes.get(name, ()), split, ignored))
+    left_out += images.rest()
     if not files:
-        raise DatasetError(
-            f"{path} has {len(table):,} rows and {root} has {len(on_disk):,} images, but no row "
-            "labelled No Finding or Pneumonia has its image there. The images belong into "
-            f"{root / 'images'} or {root / 'images_001' / 'images'} and so on."
-        )
-    tables = tuple(table for table in (path, root / _BOXES) if table.is_file())
-    return Listing(NAME, tuple(files), tuple(left_out), tables)
+        raise DatasetError(_useless(path, root, len(rows), len(images), left_out))
+    tables = (path, *(root / name for name in (_BOXES, *_LISTS) if (root / name).is_file()))
+    return Listing(NAME, tuple(files), tuple(left_out), tuple(ignored), tables)
 
 
-def _file(row: _Row, path: str, label: int, boxes: tuple[Box, ...]) -> XrayFile:
+def _examine(row: table.Row, images: ImageIndex, seen: set[str]) -> str | LeftOut:
+    """The path of a row's image, or why the row is left out."""
+    if not row.image:
+        return LeftOut(f"line {row.line}", "row of the table that is malformed")
+    try:
+        path = images.find(row.image)
+    except OutsideError:
+        return LeftOut(row.image, "path in the table leads out of the data root")
+    # An image may be named in several ways, such as by its path and by its name.
+    if (path or row.image) in seen:
+        return LeftOut(row.image, "row repeats an earlier row of the table", Fate.DUPLICATE)
+    seen.add(path or row.image)
+    if path is None:
+        return table.without_image(row)
+    if not _patient(row):
+        return LeftOut(row.image, _NO_PATIENT)
+    findings = table.parse_findings(row.findings)
+    if findings.contradictory:
+        return LeftOut(row.image, "both No Finding and a finding")
+    if findings.label is None:
+        return LeftOut(row.image, "other finding, neither normal nor pneumonia", Fate.OUT_OF_SCOPE)
+    return path
+
+
+def _file(
+    row: table.Row,
+    path: str,
+    boxes: tuple[Box, ...],
+    source_split: str | None,
+    ignored: list[IgnoredValue],
+) -> XrayFile:
+    findings = table.parse_findings(row.findings)
+    assert findings.label is not None
+    age, sex = table.parse_age(row.age), table.parse_sex(row.sex)
+    follow_up = table.parse_count(row.follow_up)
+    for field, value, text in (
+        ("age_years", age, row.age),
+        ("sex", sex, row.sex),
+        ("follow_up", follow_up, row.follow_up),
+        *(("findings", None, name) for name in findings.unknown),
+    ):
+        if value is None and text:
+            ignored.append(IgnoredValue(row.image, field, text))
     return XrayFile(
         path=path,
         dataset=NAME,
-        filename=row.filename,
-        patient_id=f"{NAME}:{row.patient}",
-        label=label,
-        findings=tuple(row.findings.split("|")),
-        age_years=_age(row.age),
-        sex=row.sex if row.sex in ("F", "M") else None,
-        view_position=row.view if row.view in ("PA", "AP") else None,
-        follow_up=int(row.follow_up) if row.follow_up.isdecimal() else None,
+        filename=Path(path).name,
+        patient_id=f"{NAME}:{_patient(row)}",
+        label=findings.label,
+        findings=findings.names,
+        source_split=source_split,
+        age_years=age,
+        sex=sex,
+        view_position=row.view.upper() or None,
+        follow_up=follow_up,
         boxes=boxes,
     )
 
 
-def _label(findings: str) -> int | None:
-    if "Pneumonia" in findings:
-        return PNEUMONIA
-    return NORMAL if findings == "No Finding" else None
+def _patient(row: table.Row) -> str:
+    """The table's patient, or the one that the set's own file names carry."""
+    if row.patient:
+        # Where some rows lack it, pandas makes `13.0` of the others.
+        return re.sub(r"(?<=\d)\.0+$", "", row.patient)
+    own = _OWN_NAME.fullmatch(Path(row.image).name)
+    return str(int(own["patient"])) if own else ""
 
 
-def _age(text: str) -> int | None:
-    """Years, from `57` (2020's table) or `057Y` (2017's); months and days are under one year."""
-    number, unit = (text[:-1], text[-1]) if text[-1:] in ("Y", "M", "D") else (text, "Y")
-    if not number.isdecimal():
-        return None
-    years = int(number) if unit == "Y" else 0
-    # The table holds a handful of ages such as 412.
-    return years if years <= _OLDEST else None
-
-
-def _read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(
-            path,
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            index_col=False,  # rows may end in a comma that the header lacks
+def _useless(path: Path, root: Path, rows: int, images: int, left_out: Iterable[LeftOut]) -> str:
+    """What is wrong with a table of which no row can be used, and the remedy."""
+    reasons = count_reasons(left_out)
+    found = "; ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+    message = f"{path} has {rows:,} rows and {root} has {images:,} images, but no row can be used"
+    if _NO_PATIENT in reasons:
+        remedy = (
+            "Name the column that tells the patients apart in the dataset's setting "
+            "columns.patient; where every image is of another patient, name the column of the "
+            "images."
         )
-    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
-        raise DatasetError(f"{path} cannot be read as a CSV table: {error}") from error
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise DatasetError(
-            f"{path} lacks the column {missing[0]!r}; it has {', '.join(table.columns[:12])}."
+    else:
+        remedy = (
+            "A row labelled No Finding or Pneumonia needs its image in "
+            f"{root / 'images'} or {root / 'images_001' / 'images'} and so on, or where the "
+            "table's own paths say."
         )
-    return table[list(columns)].rename(columns=columns).apply(lambda column: column.str.strip())
+    return f"{message}: {found or 'there is nothing'}. {remedy}"
 
 
-def _read_boxes(path: Path) -> dict[str, tuple[Box, ...]]:
-    if not path.is_file():
-        return {}
-    # Its header promises more columns than its rows have, and splits "Bbox [x,y,w,h]" in four.
-    columns = {"Image Index": "filename", "Bbox [x": "x", "y": "y", "w": "w", "h]": "h"}
-    table = _read_table(path, columns)
-    try:
-        sides = table[["x", "y", "w", "h"]].astype(float) / _BOX_FRAME
-    except ValueError as error:
-        raise DatasetError(f"{path} has a box that is not made of numbers: {error}") from error
-    if sides.isna().any(axis=None):
-        raise DatasetError(f"{path} has a box that is not made of numbers: nan")
+def _images(root: Path, *, official: bool) -> tuple[ImageIndex, list[LeftOut]]:
+    """The images of `images/` and the published `images_001 ... images_012/images/`.
+
+    The images of another table than the published one may be anywhere below the root.
+    """
+    folders = [root / "images", *sorted(root.glob("images_[0-9][0-9][0-9]/images"))]
+    paths = [
+        path
+        for folder in (folders if official else [root])
+        for path in walk(folder)
+        if Path(path).suffix.lower() in IMAGE_SUFFIXES or os.path.isdir(path)  # noqa: PTH112
+    ]
+    bad = {path: reason for path in paths if (reason := unusable(path))}
+    return ImageIndex(root, (path for path in paths if path not in bad)), list(bad.values())
+
+
+def _read_boxes(path: Path, ignored: list[IgnoredValue]) -> dict[str, tuple[Box, ...]]:
+    """The boxes of each image, as fractions of it."""
     boxes: dict[str, tuple[Box, ...]] = {}
-    for name, box in zip(table.filename, sides.itertuples(index=False, name=None), strict=True):
-        boxes[name] = (*boxes.get(name, ()), box)
+    if not path.is_file():
+        return boxes
+    header, rows = table.read_csv(path)
+    # Its header splits "Bbox [x,y,w,h]" in four.
+    if header[:1] + header[2:6] != ["Image Index", "Bbox [x", "y", "w", "h]"]:
+        raise DatasetError(
+            f"{path} does not begin as NIH's does: Image Index,Finding Label,Bbox [x,y,w,h]"
+        )
+    for line, fields in rows:
+        box = _box(fields[2:6])
+        if box is None:
+            ignored.append(IgnoredValue(f"{path}:{line}", "boxes", ",".join(fields[2:6])))
+        else:
+            boxes[fields[0]] = (*boxes.get(fields[0], ()), box)
     return boxes
 
 
-def _images(root: Path) -> dict[str, str]:
-    """Names to paths, from `images/` and from the published `images_001 ... images_012/images/`."""
-    folders = [root / "images", *sorted(root.glob("images_[0-9][0-9][0-9]/images"))]
-    return {
-        entry.name: entry.path
-        for folder in folders
-        if folder.is_dir()
-        for entry in os.scandir(folder)
-        if entry.is_file() and Path(entry.name).suffix.lower() in IMAGE_SUFFIXES
-    }
+def _box(sides: Iterable[str]) -> Box | None:
+    try:
+        x, y, width, height = (float(side) / _BOX_FRAME for side in sides)
+    except ValueError:
+        return None
+    starts, sizes, ends = (x, y), (width, height), (x + width, y + height)
+    if min(starts) < 0 or min(sizes) <= 0 or not all(end <= 1.001 for end in ends):
+        return None
+    return x, y, min(width, 1.0), min(height, 1.0)
+
+
+def _published(root: Path) -> dict[str, str]:
+    """The published split of each image, by its name."""
+    splits = {}
+    for name, split in _LISTS.items():
+        if (root / name).is_file():
+            for line in (root / name).read_text("utf-8-sig", "replace").splitlines():
+                splits[line.strip()] = split
+    return splits

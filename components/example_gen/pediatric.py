@@ -1,7 +1,9 @@
 """The pediatric Chest X-Ray Images set (Kermany, Zhang, Goldbaum 2018, CC BY 4.0).
 
 Children of one to five years from Guangzhou, as folders:
-`train|val|test / NORMAL|PNEUMONIA / *.jpeg`.
+`train|val|test / NORMAL|PNEUMONIA / *.jpeg`. Kaggle's files are called `person12_virus_5.jpeg`
+and `IM-0115-0001.jpeg`; those of Mendeley, which has no `val`, `VIRUS-12345-0001.jpeg` and
+`NORMAL-12345-0001.jpeg`.
 """
 
 from __future__ import annotations
@@ -9,25 +11,32 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from components.example_gen import listing
-from components.example_gen.listing import DatasetError, LeftOut, Listing
-from components.example_gen.record import NORMAL, PNEUMONIA, XrayFile
+from components.example_gen.files import unusable, walk
+from components.example_gen.listing import (
+    IMAGE_SUFFIXES,
+    DatasetError,
+    Fate,
+    LeftOut,
+    Listing,
+)
+from components.example_gen.record import NO_FINDING, NORMAL, PNEUMONIA, XrayFile
+from components.example_gen.source import Source
 
 NAME = "pediatric"
 FOLDERS = ("chest_xray", "chest_xray/chest_xray")
 
 _SPLITS = ("train", "val", "test")
 _LABELS = {"NORMAL": NORMAL, "PNEUMONIA": PNEUMONIA}
-_FINDINGS = {NORMAL: ("No Finding",), PNEUMONIA: ("Pneumonia",)}
+_FINDINGS = {NORMAL: (NO_FINDING,), PNEUMONIA: ("Pneumonia",)}
 
 # Bacterial and viral cases are numbered separately: 979 of 1,674 numbers occur under both, so
 # the bare number is no key.
-_KAGGLE_PNEUMONIA = re.compile(r"person(?P<number>\d+)_(?P<etiology>bacteria|virus)_\d+")
+_KAGGLE_PNEUMONIA = re.compile(r"person(?P<number>\d+)_(?P<etiology>bacteria|virus)_\d+(?:_\d+)?")
 _KAGGLE_NORMAL = re.compile(r"(?P<key>(?:NORMAL2-)?IM-\d+)-\d+(?:-\d+)?")
 _MENDELEY = re.compile(r"(?P<etiology>BACTERIA|VIRUS|NORMAL)-(?P<number>\d+)-\d+")
 
 
-def is_root(folder: Path) -> bool:
+def is_root(folder: Path, source: Source) -> bool:
     """Whether a folder holds the set: `train/NORMAL` and its like."""
     return any((folder / split / label).is_dir() for split in _SPLITS for label in _LABELS)
 
@@ -60,40 +69,23 @@ def etiology(filename: str, label: int) -> str | None:
         return "none"
     stem = Path(filename).stem
     match = _KAGGLE_PNEUMONIA.fullmatch(stem) or _MENDELEY.fullmatch(stem)
-    return match["etiology"].lower() if match else None
+    named = match["etiology"].lower() if match else None
+    return named if named in ("bacteria", "virus") else None
 
 
-def list_files(root: Path) -> Listing:
+def list_files(root: Path, source: Source) -> Listing:
     """Every image below the set's folders.
 
     Raises:
-      DatasetError: if there is no image, or none of one class.
+      DatasetError: if there is no image, or none of one class, or a table is asked for.
     """
+    if source.table or source.columns:
+        raise DatasetError(f"{NAME} is read from its folders: it takes neither table nor columns")
     files: list[XrayFile] = []
     left_out: list[LeftOut] = []
-    for path in sorted(p for split in _SPLITS for p in (root / split).rglob("*") if p.is_file()):
-        split, *folders, filename = path.relative_to(root).parts
-        printable = str(path).encode(errors="backslashreplace").decode()
-        if printable != str(path):
-            left_out.append(LeftOut(printable, "file name is not UTF-8"))
-        elif path.suffix.lower() not in listing.IMAGE_SUFFIXES:
-            left_out.append(LeftOut(str(path), "not an image by its name"))
-        elif len(folders) != 1 or folders[0] not in _LABELS:
-            left_out.append(LeftOut(str(path), "not in a NORMAL or PNEUMONIA folder"))
-        else:
-            label = _LABELS[folders[0]]
-            files.append(
-                XrayFile(
-                    path=str(path),
-                    dataset=NAME,
-                    filename=filename,
-                    patient_id=f"{NAME}:{patient_key(filename)}",
-                    label=label,
-                    findings=_FINDINGS[label],
-                    source_split=split,
-                    etiology=etiology(filename, label),
-                )
-            )
+    for path in (path for split in _SPLITS for path in walk(root / split)):
+        found = _examine(path, root)
+        (left_out if isinstance(found, LeftOut) else files).append(found)  # type: ignore[arg-type]
     for folder, label in _LABELS.items():
         if not any(file.label == label for file in files):
             raise DatasetError(
@@ -102,3 +94,25 @@ def list_files(root: Path) -> Listing:
                 "unpacks it."
             )
     return Listing(NAME, tuple(files), tuple(left_out))
+
+
+def _examine(path: str, root: Path) -> XrayFile | LeftOut:
+    bad = unusable(path)
+    if bad:
+        return bad
+    split, *folders, filename = Path(path).relative_to(root).parts
+    if Path(filename).suffix.lower() not in IMAGE_SUFFIXES:
+        return LeftOut(path, "not an image by its name", Fate.OUT_OF_SCOPE)
+    if len(folders) != 1 or folders[0] not in _LABELS:
+        return LeftOut(path, "not in a NORMAL or PNEUMONIA folder", Fate.OUT_OF_SCOPE)
+    label = _LABELS[folders[0]]
+    return XrayFile(
+        path=path,
+        dataset=NAME,
+        filename=filename,
+        patient_id=f"{NAME}:{patient_key(filename)}",
+        label=label,
+        findings=_FINDINGS[label],
+        source_split=split,
+        etiology=etiology(filename, label),
+    )

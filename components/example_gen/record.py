@@ -13,6 +13,26 @@ NORMAL = 0
 PNEUMONIA = 1
 CLASS_NAMES = ("normal", "pneumonia")
 
+NO_FINDING = "No Finding"
+# The vocabulary of ChestX-ray14, which every dataset's findings are put in.
+FINDINGS = (
+    NO_FINDING,
+    "Atelectasis",
+    "Cardiomegaly",
+    "Consolidation",
+    "Edema",
+    "Effusion",
+    "Emphysema",
+    "Fibrosis",
+    "Hernia",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Pleural_Thickening",
+    "Pneumonia",
+    "Pneumothorax",
+)
+
 IMAGE = "image/encoded"
 SHA256 = "image/sha256"
 DATASET = "dataset"
@@ -26,7 +46,7 @@ BOXES = "boxes"
 SLICEABLE = (DATASET, "source_split", ETIOLOGY, "sex", "view_position")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class XrayFile:
     """What a dataset's layout and tables say of one image.
 
@@ -36,12 +56,15 @@ class XrayFile:
       filename: the file's name as found on disk.
       patient_id: the grouping key for splits, unique across datasets.
       label: 0 normal, 1 pneumonia.
-      findings: finding names, at least one.
-      source_split: the folder of the published split, where there is one.
+      findings: names out of `FINDINGS`, at least one.
+      source_split: of the published division, where there is one: `train`, `val`, `test`, or
+        `train_val` where training and validation were published as one.
       etiology: `bacteria`, `virus` or `none` (pediatric only).
-      age_years: in whole years (NIH only).
-      sex: `F` or `M` (NIH only).
-      view_position: `PA` or `AP` (NIH only).
+      age_years: in whole years.
+      sex: `F` or `M`.
+      view_position: such as `PA`, `AP` or `LL`, as the dataset has it.
+      modality: DICOM's, such as `DX`.
+      body_part: DICOM's, such as `CHEST`.
       follow_up: number of the follow-up visit, 0 for the first (NIH only).
       boxes: x, y, width, height of each marked finding, as fractions of the image.
     """
@@ -57,11 +80,13 @@ class XrayFile:
     age_years: int | None = None
     sex: str | None = None
     view_position: str | None = None
+    modality: str | None = None
+    body_part: str | None = None
     follow_up: int | None = None
     boxes: tuple[tuple[float, float, float, float], ...] = ()
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ImageFacts:
     """What the bytes of an image file tell.
 
@@ -80,6 +105,10 @@ class ImageFacts:
       p99: ninety-ninth percentile of the grey levels.
       black_border: share of the outermost frame (one twentieth of each side) that is black.
       sharpness: variance of the Laplacian at a common scale of 256 pixels.
+      colour: mean difference between the strongest and the weakest colour of a pixel, on [0, 1];
+        0 for a grey image.
+      polarity: how much it looks like a film rather than the negative of one, on [-1, 1]; see
+        `polarity.polarity`.
     """
 
     sha256: str
@@ -93,3 +122,5 @@ class ImageFacts:
     p99: float
     black_border: float
     sharpness: float
+    colour: float
+    polarity: float

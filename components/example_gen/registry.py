@@ -1,12 +1,13 @@
-"""The datasets, by name. Adding one is a module like `pediatric` and one line here."""
+"""The datasets, by name. Adding one is a module like `dicom`, and its name in this list."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Protocol
 
-from components.example_gen import nih, pediatric
+from components.example_gen import dicom, nih, pediatric
 from components.example_gen.listing import DatasetError, Listing
+from components.example_gen.source import Source
 
 
 class Dataset(Protocol):
@@ -15,17 +16,19 @@ class Dataset(Protocol):
     NAME: str
     FOLDERS: tuple[str, ...]
 
-    def is_root(self, folder: Path) -> bool:
+    def is_root(self, folder: Path, source: Source) -> bool:
         """Whether a folder holds the set."""
 
-    def list_files(self, root: Path) -> Listing:
-        """Every image of the set, unopened."""
+    def list_files(self, root: Path, source: Source) -> Listing:
+        """Every image of the set, undecoded."""
 
 
-DATASETS: dict[str, Dataset] = {module.NAME: module for module in (pediatric, nih)}
+ANYWHERE = Source()
+
+DATASETS: dict[str, Dataset] = {module.NAME: module for module in (pediatric, nih, dicom)}
 
 
-def find_root(name: str, data_root: Path) -> Path:
+def find_root(name: str, data_root: Path, source: Source = ANYWHERE) -> Path:
     """Where a dataset lies: `data_root` itself, or one of its usual folders below.
 
     Raises:
@@ -34,16 +37,17 @@ def find_root(name: str, data_root: Path) -> Path:
     dataset = DATASETS[name]
     candidates = [data_root, *(data_root / folder for folder in dataset.FOLDERS)]
     for candidate in candidates:
-        if dataset.is_root(candidate):
+        if dataset.is_root(candidate, source):
             return candidate
     looked = ", ".join(str(candidate) for candidate in candidates)
-    raise DatasetError(f"the {name} dataset is in none of these folders: {looked}")
+    table = f", with its table {source.table}" if source.table else ""
+    raise DatasetError(f"the {name} dataset is in none of these folders{table}: {looked}")
 
 
-def list_files(name: str, data_root: Path) -> Listing:
+def list_files(name: str, data_root: Path, source: Source = ANYWHERE) -> Listing:
     """Find a dataset and list it.
 
     Raises:
       DatasetError: if it is not there, or cannot be used.
     """
-    return DATASETS[name].list_files(find_root(name, data_root))
+    return DATASETS[name].list_files(find_root(name, data_root, source), source)

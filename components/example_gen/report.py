@@ -1,84 +1,213 @@
-"""The account of an ingest: what was read, what was kept, what was left out and why."""
+"""The account of an ingest: what was read, what became of it, and what the splits share."""
 
 from __future__ import annotations
 
 import collections
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from components.example_gen import listing
-from components.example_gen.listing import DatasetError, LeftOut
+from components.example_gen.leakage import Leakage, leakage
+from components.example_gen.listing import DatasetError, Fate, LeftOut, Listing
+from components.example_gen.near_duplicates import Found
 from components.example_gen.record import CLASS_NAMES
-from components.example_gen.split import Surveyed
+from components.example_gen.settings import Quality, Split
+from components.example_gen.split import TEST_UNSAMPLED, Division, Surveyed
 
 FILE_NAME = "ingest.json"
+PAGE_NAME = "ingest.html"
+KEPT = "kept"
+
+# Enough to find a fault; a table may name a hundred thousand images that are not there.
+_NAMED = 50
 
 
-def account(
-    read: int, splits: Mapping[str, Sequence[Surveyed]], left_out: Sequence[LeftOut]
-) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ingest:
+    """All that an ingest found.
+
+    Attributes:
+      listings: what each dataset's module gave.
+      roots: the folder of each dataset.
+      split: how images were to be divided.
+      quality: what was asked of them.
+      surveyed: the images that could be decoded.
+      division: what became of the sound ones.
+      bad: those that could not be decoded, or were quarantined.
+      suspects: images that were kept, although they would have been quarantined.
+      same_film: pairs of near-duplicates among the sound ones.
+      near: how they were found.
+    """
+
+    listings: Sequence[Listing]
+    roots: Mapping[str, str]
+    split: Split
+    quality: Quality
+    surveyed: Sequence[Surveyed]
+    division: Division
+    bad: Sequence[LeftOut]
+    suspects: Sequence[LeftOut]
+    same_film: Sequence[tuple[Surveyed, Surveyed]]
+    near: Found
+
+    def left_out(self, dataset: str | None = None) -> list[LeftOut]:
+        """All that did not become an Example, of one dataset or of all."""
+        found: list[LeftOut] = []
+        for one in self.listings:
+            if dataset in (None, one.dataset):
+                own = {file.path for file in one.files}
+                found += one.left_out
+                found += [o for o in (*self.bad, *self.division.left_out) if o.source in own]
+        return found
+
+    def leakage(self) -> Leakage:
+        """What the splits share."""
+        return leakage(self.division.splits, self.same_film)
+
+
+def account(ingest: Ingest) -> dict[str, Any]:
     """The account as plain data, ready for JSON.
-
-    Args:
-      read: files and rows that the listings saw.
-      splits: the images that became Examples.
-      left_out: all others.
 
     Raises:
       RuntimeError: if the counts do not add up: something was lost in silence.
     """
-    kept = sum(len(members) for members in splits.values())
-    if read != kept + len(left_out):
-        raise RuntimeError(f"read {read} is not kept {kept} + left out {len(left_out)}")
+    datasets: dict[str, Any] = {
+        one.dataset: {"root": ingest.roots[one.dataset], "read": one.read}
+        | {"fates": _fates(ingest, one)}
+        for one in ingest.listings
+    }
+    left_out = ingest.left_out()
+    fates = collections.Counter[str]()
+    for one in datasets.values():
+        fates.update(one["fates"])
     return {
-        "read": read,
-        "kept": kept,
+        "read": sum(one.read for one in ingest.listings),
+        "kept": fates[KEPT],
+        "split": ingest.split.model_dump(mode="json"),
+        "quality": ingest.quality.mode,
+        "fates": dict(fates),
         "left_out": listing.count_reasons(left_out),
-        "splits": {split: _counts(members) for split, members in splits.items()},
-        # Enough to find the fault; a table may name a hundred thousand images that are not there.
-        "left_out_files": {
-            reason: sorted(one.source for one in left_out if one.reason == reason)[:50]
-            for reason in listing.count_reasons(left_out)
+        "left_out_files": _named(left_out),
+        "datasets": datasets,
+        "splits": {split: _counts(m) for split, m in ingest.division.splits.items()},
+        "unsampled": (
+            {TEST_UNSAMPLED: _counts(ingest.division.unsampled)}
+            if ingest.division.unsampled
+            else {}
+        ),
+        "ignored_values": _ignored(ingest.listings),
+        "suspects": listing.count_reasons(ingest.suspects),
+        "suspect_files": _named(ingest.suspects),
+        "duplicates": {
+            "exact": exact_duplicates(ingest.surveyed),
+            "near": near_duplicates(ingest),
         },
+        "leakage": dataclasses.asdict(ingest.leakage()),
     }
 
 
-def require_usable(splits: Mapping[str, Sequence[Surveyed]], left_out: Sequence[LeftOut]) -> None:
-    """Refuse data that nothing can be learnt from.
+def require_images(ingest: Ingest) -> None:
+    """Refuse a division of which a split is empty.
 
     Raises:
-      DatasetError: if a split is without a class; the message says what was left out.
+      DatasetError: the message says what was left out.
     """
-    for split, members in splits.items():
-        present = {one.file.label for one in members}
-        for label, name in enumerate(CLASS_NAMES):
-            if label not in present:
-                reasons = "; ".join(
-                    f"{count:,} {reason}"
-                    for reason, count in listing.count_reasons(left_out).items()
-                )
-                raise DatasetError(
-                    f"the {split} split has no {name} image among its {len(members):,}. "
-                    f"Left out: {reasons or 'nothing'}. Add images, or give the split a larger "
-                    "share (data.split.fractions)."
-                )
+    for split, members in ingest.division.splits.items():
+        if not members:
+            counts = listing.count_reasons(ingest.left_out())
+            reasons = "; ".join(f"{count:,} {reason}" for reason, count in counts.items())
+            raise DatasetError(
+                f"the {split} split has no image. Left out: {reasons or 'nothing'}. Add images, or "
+                "give the split a larger share (data.split.fractions)."
+            )
+
+
+def require_clean_patients(ingest: Ingest) -> None:
+    """Make sure that a division by patient is one.
+
+    Raises:
+      RuntimeError: if a patient or a film is in two splits.
+    """
+    found = ingest.leakage()
+    reported = ingest.split.near_duplicates == "report"
+    leaked = found.patients + found.exact_duplicates + (0 if reported else found.near_duplicates)
+    if ingest.split.method == "by_patient" and leaked:
+        raise RuntimeError(f"the split by patient leaks: {found}")
+
+
+def exact_duplicates(surveyed: Iterable[Surveyed]) -> dict[str, int]:
+    """Groups of files with the same bytes, the files in them, and groups that cross a border."""
+    groups: dict[str, list[Surveyed]] = {}
+    for one in surveyed:
+        groups.setdefault(one.facts.sha256, []).append(one)
+    several = [group for group in groups.values() if len(group) > 1]
+    return {
+        "groups": len(several),
+        "files": sum(map(len, several)),
+        "across_patients": _crossing(several, "patient_id"),
+        "across_datasets": _crossing(several, "dataset"),
+        "across_labels": _crossing(several, "label"),
+    }
+
+
+def near_duplicates(ingest: Ingest) -> dict[str, int]:
+    """Pairs of almost the same film, those that cross a border, and how they were found."""
+    pairs, near = ingest.same_film, ingest.near
+    return {
+        "groups": len(near.groups()),
+        "files": sum(map(len, near.groups())),
+        "across_patients": _crossing(pairs, "patient_id"),
+        "across_datasets": _crossing(pairs, "dataset"),
+        "across_labels": _crossing(pairs, "label"),
+        "similar_hashes": near.candidates,
+        "compared": near.compared,
+        "rejected": near.rejected,
+        "abandoned": near.abandoned,
+    }
+
+
+def _crossing(groups: Iterable[Sequence[Surveyed]], field: str) -> int:
+    return sum(len({getattr(one.file, field) for one in group}) > 1 for group in groups)
+
+
+def _fates(ingest: Ingest, one: Listing) -> dict[str, int]:
+    kept = sum(
+        image.file.dataset == one.dataset
+        for members in ingest.division.splits.values()
+        for image in members
+    )
+    counts = collections.Counter(left.fate for left in ingest.left_out(one.dataset))
+    if one.read != kept + counts.total():
+        raise RuntimeError(
+            f"{one.dataset}: read {one.read} is not kept {kept} + left out {counts.total()}"
+        )
+    return {KEPT: kept} | {fate.value: counts[fate] for fate in Fate}
+
+
+def _named(left_out: Sequence[LeftOut]) -> dict[str, list[str]]:
+    return {
+        reason: sorted(one.source for one in left_out if one.reason == reason)[:_NAMED]
+        for reason in listing.count_reasons(left_out)
+    }
+
+
+def _ignored(listings: Iterable[Listing]) -> dict[str, int]:
+    return dict(collections.Counter(one.field for found in listings for one in found.ignored))
 
 
 def _counts(members: Sequence[Surveyed]) -> dict[str, Any]:
-    datasets = sorted({one.file.dataset for one in members})
+    by_dataset: dict[str, list[Surveyed]] = {}
+    for one in members:
+        by_dataset.setdefault(one.file.dataset, []).append(one)
     return {
         dataset: {
-            "images": sum(one.file.dataset == dataset for one in members),
-            "patients": len({o.file.patient_id for o in members if o.file.dataset == dataset}),
-            "classes": dict(
-                sorted(
-                    collections.Counter(
-                        CLASS_NAMES[one.file.label]
-                        for one in members
-                        if one.file.dataset == dataset
-                    ).items()
-                )
-            ),
+            "images": len(own),
+            "patients": len({one.file.patient_id for one in own}),
+            "classes": {
+                name: sum(one.file.label == label for one in own)
+                for label, name in enumerate(CLASS_NAMES)
+            },
         }
-        for dataset in datasets
+        for dataset, own in sorted(by_dataset.items())
     }

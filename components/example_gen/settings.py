@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
+from components.example_gen import registry
+from components.example_gen.source import Source
 from components.settings import Settings
 
-DatasetName = Literal["pediatric", "nih"]
+
+def _registered(name: str) -> str:
+    if name not in registry.DATASETS:
+        close = difflib.get_close_matches(name, registry.DATASETS, n=1)
+        hint = f"; did you mean {close[0]}?" if close else "."
+        raise ValueError(
+            f"no dataset is called {name!r}{hint} There are {', '.join(registry.DATASETS)}."
+        )
+    return name
 
 
-class Source(Settings):
-    """One dataset.
-
-    Attributes:
-      folder: below the data root; the dataset's usual folder names are tried without it.
-      normals_per_pneumonia: leave out normal images until so many are left for each pneumonia
-        image, within each split; nothing is left out without it.
-    """
-
-    folder: str | None = None
-    normals_per_pneumonia: float | None = pydantic.Field(default=None, gt=0)
+DatasetName = Annotated[str, pydantic.AfterValidator(_registered)]
 
 
 class Fractions(Settings):
@@ -41,10 +42,63 @@ class Fractions(Settings):
 
 
 class Split(Settings):
-    """How patients are divided; another salt is another division."""
+    """How images are divided.
 
+    `split: as_published` is short for `split: {method: as_published}`.
+
+    Attributes:
+      method: `by_patient`, or `as_published` for the folders or lists that a dataset came with;
+        what they leave open, such as a validation split, is divided by patient. Nothing is then
+        removed or moved, and leakage is counted.
+      fractions: the share of patients in each split.
+      salt: another salt is another division.
+      near_duplicates: of films that are almost the same but bear different patients, `join` takes
+        the patients for one, and `report` only counts them.
+    """
+
+    method: Literal["by_patient", "as_published"] = "by_patient"
     fractions: Fractions = Fractions()
     salt: str = "cxr"
+    near_duplicates: Literal["join", "report"] = "join"
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _from_method(cls, value: Any) -> Any:
+        return {"method": value} if isinstance(value, str) else value
+
+
+class Quality(Settings):
+    """Which images are no frontal chest films.
+
+    `quality: report_only` is short for `quality: {mode: report_only}`. The defaults leave out no
+    sound film of either public dataset.
+
+    Attributes:
+      mode: `quarantine` leaves such images out, `report_only` keeps and lists them. A file that
+        cannot be decoded is left out in either case.
+      min_side: pixels of the shorter side.
+      min_contrast: standard deviation of the grey levels, which are on [0, 1].
+      max_colour: mean difference between a pixel's strongest and weakest colour, on [0, 1].
+      min_polarity: below it an image is taken for a negative, or for another part of the body; see
+        `polarity.polarity`.
+      modalities: DICOM's, those of plain films.
+      body_parts: words of which DICOM's body part must hold one, where it is given.
+      views: the view positions that are frontal.
+    """
+
+    mode: Literal["quarantine", "report_only"] = "quarantine"
+    min_side: int = pydantic.Field(default=64, ge=1)
+    min_contrast: float = pydantic.Field(default=0.03, ge=0, le=0.5)
+    max_colour: float = pydantic.Field(default=0.08, ge=0, le=1)
+    min_polarity: float = pydantic.Field(default=-0.18, ge=-1, le=1)
+    modalities: tuple[str, ...] = ("CR", "DX", "DR", "RG")
+    body_parts: tuple[str, ...] = ("CHEST", "THORAX", "LUNG")
+    views: tuple[str, ...] = ("PA", "AP")
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _from_mode(cls, value: Any) -> Any:
+        return {"mode": value} if isinstance(value, str) else value
 
 
 class Synthesis(Settings):
@@ -55,7 +109,7 @@ class Synthesis(Settings):
       seed: another seed, other films.
     """
 
-    images: dict[DatasetName, Annotated[int, pydantic.Field(ge=50)]]
+    images: dict[Literal["pediatric", "nih"], Annotated[int, pydantic.Field(ge=50)]]
     seed: int = 7
 
 
@@ -65,13 +119,15 @@ class Data(Settings):
     Attributes:
       root: the folder that holds the datasets.
       datasets: which, by their registered names.
-      split: how patients are divided.
+      split: how images are divided.
+      quality: which images are left out as no frontal chest films.
       synthesize: make synthetic images, and read those; a data root that is given wins.
     """
 
     root: str | None = None
     datasets: dict[DatasetName, Source] = pydantic.Field(min_length=1)
     split: Split = Split()
+    quality: Quality = Quality()
     synthesize: Synthesis | None = None
 
     @pydantic.model_validator(mode="after")

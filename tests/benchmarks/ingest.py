@@ -1,17 +1,17 @@
 """ExampleGen and the embedding pass: speed, use of the cores, and memory as N grows.
 
-    python -m tests.benchmarks.ingest [--images 1000 5000] [--embed]
+    python -m tests.benchmarks.ingest [--images 2000 20000] [--nih DIR] [--embed]
 
 Each measurement is a process of its own, so that its peak memory is its own. The images are
-synthetic NIH films of 1024 pixels, as published; a few are drawn, and every copy differs in its
-last bytes, after the end of the PNG. The baseline for speed is a plain read and decode of the same
-files in one thread, in the same run.
+distinct films of 1024 pixels, as NIH publishes them, below a table of 112,120 rows: a few phantoms
+are drawn, and every image is a mixture of two of them, turned and shifted a little. The baseline
+for speed is a plain read and decode of the same files in one thread, in the same run. With
+`--nih`, a folder with the real set is measured instead.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import multiprocessing
 import os
@@ -23,64 +23,86 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
 from components.example_gen import nih
+from components.example_gen.registry import ANYWHERE
+from components.example_gen.settings import Quality, Split
+from components.example_gen.source import Source
 from components.example_gen.synthetic import layouts
 
+ROWS = 112_120
+PATIENTS = 30_805
 DRAWN = 60
 SIDE = 1024
+
+_FILMS: list[np.ndarray] = []
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, nargs="+", default=[1000, 5000])
+    parser.add_argument("--images", type=int, nargs="+", default=[2000, 20_000])
+    parser.add_argument("--nih", type=Path, help="measure this folder, which holds the real set")
     parser.add_argument("--embed", action="store_true", help="the embedding pass, too")
     arguments = parser.parse_args()
-    cores = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as scratch:
+        if arguments.nih:
+            measure(arguments.nih, Path(scratch), embed=arguments.embed)
+            return
         for images in arguments.images:
             root = _dataset(images, Path(scratch) / str(images))
-            baseline = _alone(plain_read, root)
-            print(f"\n{images} images of {SIDE} px; plain read: {images / baseline['wall']:.0f}/s")
-            for workers in sorted({1, cores}):
-                measured = _alone(example_gen, root, workers)
-                ratio = baseline["wall"] / measured["wall"]
-                _print(f"ExampleGen, {workers} workers", measured, images, f"{ratio:.2f}x plain")
-            if arguments.embed:
-                _print("embedding pass", _alone(embedding, root), images, "")
+            measure(root, root / "out", embed=arguments.embed)
+
+
+def measure(root: Path, out: Path, *, embed: bool) -> None:
+    """Measure everything on one set, and print it."""
+    images = len(nih.list_files(root, ANYWHERE).files)
+    baseline = _alone(plain_read, root)
+    print(f"\n{images:,} images; plain read: {images / baseline['wall']:.0f}/s", flush=True)
+    for workers in sorted({1, os.cpu_count() or 1}):
+        measured = _alone(example_gen, root, out / str(workers), workers)
+        ratio = baseline["wall"] / measured["wall"]
+        _print(f"ExampleGen, {workers} workers", measured, images, f"{ratio:.2f}x plain")
+    if embed:
+        _print("embedding pass", _alone(embedding, out / "1"), images, "")
 
 
 def plain_read(root: Path) -> None:
     """Read and decode every file."""
-    for file in nih.list_files(root).files:
+    for file in nih.list_files(root, ANYWHERE).files:
         cv2.imread(file.path, cv2.IMREAD_GRAYSCALE)
 
 
-def example_gen(root: Path, workers: int) -> None:
+def example_gen(root: Path, out: Path, workers: int) -> None:
     """The whole ExampleGen, to Examples on disk."""
     from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
     from tfx.types import standard_artifacts
 
     from components.example_gen import executor
     from components.example_gen.artifacts import IngestReport
+    from components.example_gen.component import XrayExampleGen
     from pipeline.pipeline import beam_args
 
+    node = XrayExampleGen(
+        sources={"nih": Source(folder=str(root))},
+        split=Split(),
+        quality=Quality(),
+        fingerprint="",
+        code="",
+    )
     examples, report = standard_artifacts.Examples(), IngestReport()
-    examples.uri, report.uri = str(root / f"examples-{workers}"), str(root / f"report-{workers}")
-    Path(report.uri).mkdir()
+    examples.uri, report.uri = str(out / "examples"), str(out / "report")
+    Path(report.uri).mkdir(parents=True)
     context = BaseBeamExecutor.Context(
-        beam_pipeline_args=beam_args(workers), tmp_dir=str(root / "tmp"), unique_id=str(workers)
+        beam_pipeline_args=beam_args(workers), tmp_dir=str(out / "tmp"), unique_id=str(workers)
     )
-    split = {"fractions": {"train": 0.7, "val": 0.15, "test": 0.15}, "salt": "cxr"}
     executor.Executor(context).Do(
-        {},
-        {"examples": [examples], "report": [report]},
-        {"sources": json.dumps({"nih": str(root)}), "split": json.dumps(split)},
+        {}, {"examples": [examples], "report": [report]}, dict(node.exec_properties)
     )
 
 
-def embedding(root: Path) -> None:
+def embedding(out: Path) -> None:
     """Every training image through the backbone; needs what `example_gen` wrote."""
     import tensorflow as tf
 
@@ -96,28 +118,51 @@ def embedding(root: Path) -> None:
         preprocess_digest="benchmark",
         precision=resolve_precision("auto"),
     )
-    files = tf.io.gfile.glob(str(root / "examples-1" / "Split-*" / "*.gz"))
+    files = tf.io.gfile.glob(str(out / "examples" / "Split-*" / "*.gz"))
     sha256, _ = read_index(files)
-    embed(files, sha256, embedder, EmbeddingCache(root, embedder.key, embedder.features))
+    embed(files, sha256, embedder, EmbeddingCache(out, embedder.key, embedder.features))
 
 
 def _dataset(images: int, root: Path) -> Path:
-    """`images` rows, every one with a file of its own content and a patient for every two."""
+    """The whole table, and the images of its first rows."""
     drawn = layouts.synthesize("nih", images=DRAWN, out=root / "drawn", seed=1).root
-    films = [
-        cv2.imencode(".png", cv2.resize(cv2.imread(str(path), 0), (SIDE, SIDE)))[1].tobytes()
-        for path in sorted((drawn / "images").iterdir())
-    ]
     (root / "images").mkdir(parents=True)
-    header = (drawn / "Data_Entry_2017_v2020.csv").read_text().splitlines()[0]
-    rows = [header]
-    for number in range(images):
-        name = f"{number // 2:08d}_{number % 2:03d}.png"
-        (root / "images" / name).write_bytes(films[number % DRAWN] + name.encode())
-        finding = "Pneumonia" if number % 7 == 0 else "No Finding"
-        rows.append(f"{name},{finding},{number % 2},{number // 2},57,M,PA,1024,1024,0.14,0.14")
-    (root / "Data_Entry_2017_v2020.csv").write_text("\n".join(rows) + "\n")
+    with multiprocessing.Pool(initializer=_read_films, initargs=(drawn / "images",)) as pool:
+        names = [str(root / "images" / _name(row)) for row in range(images)]
+        for _ in pool.imap_unordered(_write_film, enumerate(names), chunksize=64):
+            pass
+    table = "Data_Entry_2017_v2020.csv"
+    header = (drawn / table).read_text().splitlines()[0]
+    rows = [
+        f"{_name(row)},{'Pneumonia' if row % 7 == 0 else 'No Finding'},{row // PATIENTS},"
+        f"{row % PATIENTS},57,M,PA,1024,1024,0.14,0.14"
+        for row in range(ROWS)
+    ]
+    (root / table).write_text("\n".join([header, *rows]) + "\n")
     return root
+
+
+def _name(row: int) -> str:
+    return f"{row % PATIENTS:08d}_{row // PATIENTS:03d}.png"
+
+
+def _read_films(folder: Path) -> None:
+    _FILMS.extend(
+        cv2.resize(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), (SIDE, SIDE))
+        for path in sorted(folder.iterdir())
+    )
+
+
+def _write_film(numbered: tuple[int, str]) -> None:
+    number, path = numbered
+    rng = np.random.default_rng(number)
+    one, other = (_FILMS[i] for i in rng.choice(DRAWN, 2, replace=False))
+    share = rng.uniform(0.2, 0.8)
+    film = cv2.addWeighted(one, share, other, 1 - share, 0)
+    turn = cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), rng.uniform(-5, 5), rng.uniform(0.9, 1.1))
+    turn[:, 2] += rng.uniform(-40, 40, 2)
+    film = cv2.warpAffine(film, turn, (SIDE, SIDE), borderMode=cv2.BORDER_REFLECT)
+    cv2.imwrite(path, film, [cv2.IMWRITE_PNG_COMPRESSION, 3])
 
 
 def _alone(work: Callable[..., None], *arguments: Any) -> dict[str, float]:

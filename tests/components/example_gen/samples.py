@@ -1,7 +1,7 @@
 """Small real films and datasets, for the tests of every node that reads them."""
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy.typing as npt
 import PIL.Image
 from hypothesis import strategies as st
 
-from components.example_gen import example, imaging, record
+from components.example_gen import record
+from tests import examples
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -49,26 +50,11 @@ def write(path: Path, data: bytes) -> Path:
     return path
 
 
-def xray_file(patient: str = "1", label: int = record.NORMAL, **values: Any) -> record.XrayFile:
-    """What a listing says of an image, with any value replaced."""
-    values = {
-        "path": f"/films/{patient}.png",
-        "dataset": "pediatric",
-        "filename": f"{patient}.png",
-        "findings": ("Pneumonia",) if label else ("No Finding",),
-    } | values
-    patient_id = f"{values['dataset']}:{patient}"
-    return record.XrayFile(patient_id=patient_id, label=label, **values)
-
-
 def to_example(
     pixels: Pixels, patient: str = "1", label: int = record.NORMAL, **values: Any
 ) -> Any:
-    """A `tf.train.Example` as the ingest makes it."""
-    data = encode(pixels)
-    _, facts = imaging.read_image(data)
-    file = xray_file(patient, label, **values)
-    return example.to_example(file, facts, imaging.servable_bytes(data))
+    """A `tf.train.Example` as the ingest makes it of a film."""
+    return examples.make_example(encode(pixels), patient, label, **values)
 
 
 # --- Datasets on disk ------------------------------------------------------------------------
@@ -123,13 +109,6 @@ def write_nih(data_root: Path, images: int) -> Path:
     write(root / BOX_TABLE, "".join(f"{line}\n" for line in boxes).encode())
     return root
 
-
-# A new dataset adds its builder here, and with it passes `test_dataset_contract.py`. The sample
-# of n + 1 images must hold the sample of n.
-BUILDERS: Mapping[str, Callable[[Path, int], Path]] = {
-    "pediatric": write_pediatric,
-    "nih": write_nih,
-}
 
 FRACTIONS = {"train": 0.5, "val": 0.25, "test": 0.25}
 

@@ -1,25 +1,33 @@
 """What every registered dataset must keep.
 
-A new dataset passes with a builder of a small sample of it in `samples.BUILDERS`.
+A new dataset passes with a builder of a small sample of it in `BUILDERS`.
 """
 
+import collections
 import os
 import shutil
-import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pydantic
 import pytest
-from google.protobuf import text_format
-from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.data_gate.schema import curated_schema
-from components.example_gen import registry
-from components.example_gen.listing import DatasetError
-from components.example_gen.record import NORMAL, PNEUMONIA
-from components.example_gen.settings import DatasetName
-from tests.components.example_gen.samples import BUILDERS
+from components.example_gen import imaging, registry
+from components.example_gen.bad_image import BadImageError
+from components.example_gen.listing import DatasetError, Fate
+from components.example_gen.quality import faults
+from components.example_gen.record import FINDINGS, NORMAL, PNEUMONIA
+from components.example_gen.settings import DatasetName, Quality
+from tests.components.example_gen.dicom_samples import write_dicom
+from tests.components.example_gen.samples import write_nih, write_pediatric
 
+# Each writes a sample of so many images below a data root, and gives the set's own folder. The
+# sample of n + 1 images must hold the sample of n.
+BUILDERS: Mapping[str, Callable[[Path, int], Path]] = {
+    "pediatric": write_pediatric,
+    "nih": write_nih,
+    "dicom": write_dicom,
+}
 IMAGES = 8
 
 pytestmark = pytest.mark.parametrize("name", registry.DATASETS)
@@ -36,12 +44,15 @@ def root(build: Callable[[int], Path]) -> Path:
     return build(IMAGES)
 
 
-def test_it_is_registered_under_its_own_name_and_known_to_settings_and_schema(name: str) -> None:
-    schema = text_format.Parse(curated_schema(), schema_pb2.Schema())
-    (domain,) = (one.string_domain for one in schema.feature if one.name == "dataset")
+def test_it_is_registered_under_its_own_name_and_known_to_settings(name: str) -> None:
     assert name == registry.DATASETS[name].NAME
-    assert name in typing.get_args(DatasetName)
-    assert name in domain.value
+    assert pydantic.TypeAdapter(DatasetName).validate_python(name) == name
+
+
+def test_a_misspelt_name_is_refused_with_a_suggestion(name: str) -> None:
+    with pytest.raises(pydantic.ValidationError, match=f"did you mean {name}\\?") as error:
+        pydantic.TypeAdapter(DatasetName).validate_python(f"{name}s")
+    assert all(known in str(error.value) for known in registry.DATASETS)
 
 
 def test_files(name: str, root: Path) -> None:
@@ -57,7 +68,11 @@ def test_files(name: str, root: Path) -> None:
         assert file.patient_id.startswith(f"{name}:")
         assert file.patient_id != f"{name}:"
         assert file.findings
-        assert all(file.findings)
+        assert set(file.findings) <= set(FINDINGS)
+        assert ("Pneumonia" in file.findings) == (file.label == PNEUMONIA)
+        assert file.source_split in ("train", "val", "test", "train_val", None)
+        assert file.etiology in ("bacteria", "virus", "none", None)
+        assert file.sex in ("F", "M", None)
         assert all(len(box) == 4 and all(0 <= side <= 1 for side in box) for box in file.boxes)
 
 
@@ -118,3 +133,54 @@ def test_where_it_is_not(name: str, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=f"the {name} dataset is in none of") as error:
         registry.list_files(name, tmp_path)
     assert str(tmp_path / registry.DATASETS[name].FOLDERS[0]) in str(error.value)
+
+
+def test_its_images_are_sound(name: str, root: Path) -> None:
+    for file in registry.list_files(name, root).files:
+        grey, facts = imaging.read_image(Path(file.path).read_bytes())
+        assert grey.shape == (facts.height, facts.width)
+        assert not list(faults(file, facts, Quality(min_side=1, min_polarity=-1)))
+
+
+def test_everything_below_its_folder_is_accounted_for_once(name: str, root: Path) -> None:
+    image = Path(registry.list_files(name, root).files[0].path)
+    before = registry.list_files(name, root)
+    (image.parent / f"broken{image.suffix}").symlink_to("nowhere")
+    (image.parent / os.fsdecode(b"\xff" + image.suffix.encode())).write_bytes(image.read_bytes())
+    (image.parent / "loop").symlink_to(image.parent)
+    (image.parent / f"folder{image.suffix}").mkdir()
+
+    after = registry.list_files(name, root)
+
+    assert after.files == before.files
+    assert after.read == before.read + 2
+    new = collections.Counter(after.left_out) - collections.Counter(before.left_out)
+    assert {(one.reason, one.fate) for one in new} == {
+        ("file name is not UTF-8", Fate.QUARANTINED),
+        ("not a file, or a link that leads nowhere", Fate.QUARANTINED),
+    }
+    for one in after.left_out:
+        one.source.encode()
+
+
+def test_what_is_no_image_is_listed_or_left_out_and_found_out_when_it_is_opened(
+    name: str, root: Path
+) -> None:
+    image = Path(registry.list_files(name, root).files[-1].path)
+    image.write_bytes(b"Not found. Please sign in.\n")
+
+    found = registry.list_files(name, root)
+
+    quarantined = [one.source for one in found.left_out if one.fate == Fate.QUARANTINED]
+    if str(image) not in quarantined:
+        assert str(image) in {file.path for file in found.files}
+        with pytest.raises(BadImageError):
+            imaging.read_image(image.read_bytes())
+    assert found.read == IMAGES
+
+
+def test_a_file_that_goes_while_it_is_listed_stops_nothing(name: str, root: Path) -> None:
+    found = registry.list_files(name, root)
+    before = found.fingerprint()
+    Path(found.files[0].path).unlink()
+    assert found.fingerprint() != before

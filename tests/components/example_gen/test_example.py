@@ -11,7 +11,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import schema_utils
 
 from components.data_gate.schema import curated_schema
-from components.example_gen.record import NORMAL, PNEUMONIA
+from components.example_gen.record import PNEUMONIA
 from tests.components.example_gen.samples import encode, film, to_example
 
 ALWAYS = {
@@ -27,6 +27,8 @@ ALWAYS = {
     "image/p99": "float_list",
     "image/black_border": "float_list",
     "image/sharpness": "float_list",
+    "image/colour": "float_list",
+    "image/polarity": "float_list",
     "dataset": "bytes_list",
     "filename": "bytes_list",
     "patient_id": "bytes_list",
@@ -41,6 +43,7 @@ NIH = {
     "follow_up": "int64_list",
     "boxes": "float_list",
 }
+DICOM = {"modality": "bytes_list", "body_part": "bytes_list", "sex": "bytes_list"}
 
 FILM = film(5)
 BOXES = ((0.25, 0.5, 0.125, 0.0625), (0.0, 0.0, 1.0, 1.0))
@@ -68,6 +71,10 @@ def nih_example() -> tf.train.Example:
     )
 
 
+def dicom_example() -> tf.train.Example:
+    return to_example(FILM, "digest", dataset="dicom", modality="DX", body_part="CHEST", sex="M")
+
+
 def kinds(one: tf.train.Example) -> dict[str, str]:
     return {name: feature.WhichOneof("kind") for name, feature in one.features.feature.items()}
 
@@ -78,8 +85,9 @@ def kinds(one: tf.train.Example) -> dict[str, str]:
         (to_example(FILM), ALWAYS),
         (pediatric_example(), ALWAYS | PEDIATRIC),
         (nih_example(), ALWAYS | NIH),
+        (dicom_example(), ALWAYS | DICOM),
     ],
-    ids=["bare", "pediatric", "nih"],
+    ids=["bare", "pediatric", "nih", "dicom"],
 )
 def test_present_values_have_their_type_and_absent_ones_are_absent(
     one: tf.train.Example, expected: dict[str, str]
@@ -90,9 +98,9 @@ def test_present_values_have_their_type_and_absent_ones_are_absent(
 def test_values_come_back_by_the_curated_schema() -> None:
     schema = text_format.Parse(curated_schema(), schema_pb2.Schema())
     spec = schema_utils.schema_as_feature_spec(schema).feature_spec
-    assert set(spec) == set(ALWAYS | PEDIATRIC | NIH)
+    assert set(spec) == set(ALWAYS | PEDIATRIC | NIH | DICOM)
 
-    examples = [nih_example(), pediatric_example(), to_example(FILM, label=NORMAL)]
+    examples = [nih_example(), pediatric_example(), dicom_example()]
     batch = tf.io.parse_example([one.SerializeToString() for one in examples], spec)
 
     def values(name: str, row: int) -> list[Any]:
@@ -114,4 +122,9 @@ def test_values_come_back_by_the_curated_schema() -> None:
     assert values("patient_id", 1) == [b"pediatric:virus-12"]
     assert values("filename", 1) == ["ü.png".encode()]
     assert values("etiology", 1) == [b"virus"]
+    assert values("modality", 2) == [b"DX"]
+    assert values("modality", 0) == values("body_part", 1) == []
+    # Polarity and colour of the grey film, as numbers of single precision.
+    assert values("image/colour", 0) == [0.0]
+    assert -1 <= values("image/polarity", 0)[0] <= 1
     assert values("age_years", 1) == values("etiology", 2) == values("boxes", 2) == []

@@ -4,21 +4,28 @@ import collections
 import dataclasses
 import json
 import os
+import struct
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.example_gen import executor
+from components.example_gen import executor, registry
 from components.example_gen.artifacts import IngestReport
 from components.example_gen.component import XrayExampleGen
 from components.example_gen.listing import DatasetError
 from components.example_gen.record import CLASS_NAMES
-from components.example_gen.split import SPLITS
+from components.example_gen.settings import Quality, Split
+from components.example_gen.source import Source
+from components.example_gen.split import SPLITS, TEST_UNSAMPLED
+from components.example_gen.synthetic.layouts import synthesize
 from tests.components.example_gen.samples import (
     FRACTIONS,
     NIH_TABLE,
@@ -34,6 +41,8 @@ IMAGES = 40
 NORMALS_PER_PNEUMONIA = 0.5
 BALANCED = "normal left out to balance"
 IN_MEMORY = ("--direct_running_mode=in_memory",)
+BY_PATIENT = Split.model_validate({"fractions": FRACTIONS})
+QUARANTINE = Quality()
 TWO_THREADS = ("--direct_running_mode=multi_threading", "--direct_num_workers=2")
 
 # What is wrong with each bad file, and what the report should say of it.
@@ -47,7 +56,13 @@ LEFT_OUT = {
     "row of the table whose image is not on disk": 1,
     "image on disk without a row in the table": 1,
     "other finding, neither normal nor pneumonia": 1,
+    "image is blank": 1,
+    "lateral view": 1,
+    "colour photograph, not a film": 1,
+    "image of several frames": 1,
+    "image is too large to be a film": 1,
 }
+FATES = {"quarantined": 10, "duplicate": 2, "not on disk": 1, "out of scope": 3}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +71,7 @@ class Ingest:
 
     splits: Mapping[str, Sequence[tf.train.Example]]
     report: Mapping[str, Any]
+    page: str
 
     def values(self, name: str, split: str) -> list[bytes | int]:
         """A feature's value in every Example of a split."""
@@ -73,13 +89,21 @@ def ingest(
     *,
     datasets: Sequence[str] = ("pediatric", "nih"),
     beam_args: Sequence[str] = IN_MEMORY,
+    split: Split = BY_PATIENT,
+    quality: Quality = QUARANTINE,
 ) -> Ingest:
     """Run the executor as TFX does, with the settings of the component itself."""
+    ratio = {"nih": NORMALS_PER_PNEUMONIA}
     node = XrayExampleGen(
-        sources={name: str(data_root) for name in datasets},
-        fractions=FRACTIONS,
-        salt="cxr",
-        normals_per_pneumonia={"nih": NORMALS_PER_PNEUMONIA},
+        sources={
+            name: Source(
+                folder=str(registry.find_root(name, data_root)),
+                normals_per_pneumonia=ratio.get(name),
+            )
+            for name in datasets
+        },
+        split=split,
+        quality=quality,
         fingerprint="",
         code="",
     )
@@ -92,10 +116,11 @@ def ingest(
     executor.Executor(context).Do(
         {}, {"examples": [examples], "report": [report]}, dict(node.exec_properties)
     )
-    assert artifact_utils.decode_split_names(examples.split_names) == list(SPLITS)
+    names = artifact_utils.decode_split_names(examples.split_names)
     return Ingest(
-        {split: read_split(examples, split) for split in SPLITS},
+        {name: read_split(examples, name) for name in names},
         json.loads((Path(report.uri) / "ingest.json").read_text()),
+        (Path(report.uri) / "ingest.html").read_text(),
     )
 
 
@@ -104,6 +129,18 @@ def read_split(examples: standard_artifacts.Examples, split: str) -> list[tf.tra
     assert all(shard.suffix == ".gz" for shard in shards)
     records = tf.data.TFRecordDataset([str(shard) for shard in shards], compression_type="GZIP")
     return [tf.train.Example.FromString(record) for record in records.as_numpy_iterator()]
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that promises more pixels than it has."""
+    chunks = [
+        b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0),
+        b"IDAT" + zlib.compress(b"\0" * 100),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        for chunk in chunks
+    )
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +169,22 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         nih_row("other.png", patient=7003, findings="Mass"),
         nih_row("duplicate.png", patient=7004),
         nih_row("palette.png", patient=7005),
+        nih_row("blank.png", patient=7006),
+        nih_row("photograph.png", patient=7007),
+        nih_row("animated.png", patient=7008),
+        nih_row("huge.png", patient=7009),
+        nih_row("lateral.png", patient=7010).replace(",PA,", ",LL,"),
+        nih_row("old.png", patient=7011, age="412"),
     ]
+    frames = [PIL.Image.fromarray(film(number)) for number in (7008, 7009)]
+    frames[0].save(nih / "images/animated.png", save_all=True, append_images=frames[1:])
+    rng = np.random.default_rng(0)
+    photograph = rng.integers(0, 256, (96, 96, 3), np.uint8)
+    write(nih / "images/blank.png", encode(np.full((96, 96), 40, np.uint8)))
+    write(nih / "images/photograph.png", encode(photograph))
+    write(nih / "images/huge.png", png_header(60_000, 60_000))
+    write(nih / "images/lateral.png", encode(film(7010)))
+    write(nih / "images/old.png", encode(film(7011)))
     write(nih / NIH_TABLE, (nih / NIH_TABLE).read_bytes() + "\n".join(rows).encode())
     return root
 
@@ -152,9 +204,22 @@ def test_bad_files_are_left_out_with_their_reason_and_stop_nothing(ingested: Ing
 def test_the_report_adds_up(ingested: Ingest) -> None:
     report = ingested.report
     left_out = report["left_out"]
-    assert report["kept"] + left_out[BALANCED] == 2 * IMAGES + 1
+    assert report["kept"] + left_out[BALANCED] == 2 * IMAGES + 2
     assert report["read"] == report["kept"] + sum(left_out.values())
     assert {reason: len(names) for reason, names in report["left_out_files"].items()} == left_out
+    assert report["fates"] == FATES | {"kept": report["kept"], "surplus": left_out[BALANCED]}
+    assert report["read"] == sum(report["fates"].values())
+    for one in report["datasets"].values():
+        assert one["read"] == sum(one["fates"].values())
+    assert report["ignored_values"] == {"age_years": 1}
+
+
+def test_the_page_shows_what_was_left_out(ingested: Ingest) -> None:
+    for reason in LEFT_OUT:
+        assert reason.capitalize() in ingested.page
+    # The lateral, blank and coloured ones can be shown, and the two exact duplicates with theirs.
+    assert ingested.page.count("data:image/jpeg;base64,") == 3 + 2 * 2
+    assert "lateral.png" in ingested.page
 
 
 def test_the_report_counts_what_was_written(ingested: Ingest) -> None:
@@ -170,7 +235,9 @@ def test_the_report_counts_what_was_written(ingested: Ingest) -> None:
             dataset: {
                 "images": len(found),
                 "patients": len({patient for patient, _ in found}),
-                "classes": dict(collections.Counter(name for _, name in found)),
+                "classes": {
+                    wanted: sum(name == wanted for _, name in found) for wanted in CLASS_NAMES
+                },
             }
             for dataset, found in by_dataset.items()
         }
@@ -199,7 +266,96 @@ def test_normals_are_balanced_in_each_split_of_that_dataset(ingested: Ingest) ->
         assert classes["normal"] == round(classes["pneumonia"] * NORMALS_PER_PNEUMONIA)
 
 
-def test_a_split_without_a_class_stops_the_run_with_the_reasons(tmp_path: Path) -> None:
+def test_the_unsampled_test_split_has_the_normals_that_balancing_left_out(
+    ingested: Ingest,
+) -> None:
+    unsampled = ingested.values("filename", TEST_UNSAMPLED)
+    balanced = [
+        name
+        for name, dataset in zip(
+            ingested.values("filename", "test"), ingested.values("dataset", "test"), strict=True
+        )
+        if dataset == b"nih"
+    ]
+    assert set(balanced) < set(unsampled)
+    assert len(unsampled) == len(set(unsampled))
+    counts = ingested.report["unsampled"][TEST_UNSAMPLED]
+    assert set(counts) == {"nih"}
+    assert counts["nih"]["images"] == len(unsampled)
+    pneumonia = ingested.report["splits"]["test"]["nih"]["classes"]["pneumonia"]
+    assert counts["nih"]["classes"]["pneumonia"] == pneumonia
+    others = {n for split in ("train", "val") for n in ingested.values("patient_id", split)}
+    assert others.isdisjoint(ingested.values("patient_id", TEST_UNSAMPLED))
+
+
+def test_without_balancing_there_is_no_unsampled_split(tmp_path: Path) -> None:
+    write_pediatric(tmp_path, 16)
+    found = ingest(tmp_path, tmp_path / "out", datasets=["pediatric"])
+    assert set(found.splits) == set(SPLITS)
+    assert found.report["unsampled"] == {}
+
+
+def test_suspects_are_kept_and_named_where_quality_is_only_reported(
+    data_root: Path, tmp_path: Path
+) -> None:
+    quality = Quality.model_validate("report_only")
+    found = ingest(data_root, tmp_path, quality=quality)
+    suspects = {"image is blank": 1, "lateral view": 1, "colour photograph, not a film": 1}
+    assert found.report["suspects"] == suspects
+    assert found.report["fates"]["quarantined"] == FATES["quarantined"] - len(suspects)
+    assert set(found.report["left_out"]).isdisjoint(suspects)
+    assert found.report["suspect_files"]["lateral view"] == [
+        str(data_root / "nih/images/lateral.png")
+    ]
+
+
+def test_as_published_keeps_folders_and_duplicates_and_counts_what_leaks(tmp_path: Path) -> None:
+    root = write_pediatric(tmp_path, 24)
+    names = {
+        split: {path.name.encode() for path in (root / split).rglob("*.jpeg")} for split in SPLITS
+    }
+    train = sorted((root / "train/PNEUMONIA").iterdir())
+    # The same film in test, and another film of a patient of train.
+    write(root / "test/PNEUMONIA/person901_virus_901.jpeg", train[0].read_bytes())
+    patient = train[1].name.rpartition("_")[0]
+    write(root / f"test/PNEUMONIA/{patient}_999.jpeg", encode(film(999), "JPEG"))
+
+    found = ingest(
+        tmp_path, tmp_path / "out", datasets=["pediatric"],
+        split=Split.model_validate("as_published"),
+    )  # fmt: skip
+
+    added = {b"person901_virus_901.jpeg", f"{patient}_999.jpeg".encode()}
+    assert {split: set(found.values("filename", split)) for split in SPLITS} == names | {
+        "test": names["test"] | added
+    }
+    assert found.report["leakage"] == {"patients": 1, "exact_duplicates": 1, "near_duplicates": 0}
+
+
+def test_the_same_film_under_two_patients_is_never_in_two_splits(tmp_path: Path) -> None:
+    """Other bytes, another size, another name: only its look tells."""
+    root = synthesize("pediatric", images=50, out=tmp_path, seed=1).root
+    originals = sorted((root / "train/NORMAL").iterdir())
+    for number, path in enumerate(originals):
+        film = PIL.Image.open(path)
+        smaller = np.asarray(film.resize((film.width * 2 // 3, film.height * 2 // 3)))
+        copy = root / f"train/NORMAL/IM-{8000 + number}-0001.jpeg"
+        write(copy, encode(smaller, "JPEG", quality=80))
+
+    joined = ingest(tmp_path, tmp_path / "joined", datasets=["pediatric"])
+    apart = ingest(
+        tmp_path, tmp_path / "apart", datasets=["pediatric"],
+        split=BY_PATIENT.model_copy(update={"near_duplicates": "report"}),
+    )  # fmt: skip
+
+    near = joined.report["duplicates"]["near"]
+    assert near["groups"] == near["across_patients"] == len(originals) > 5
+    assert joined.report["leakage"]["near_duplicates"] == 0
+    assert apart.report["leakage"]["near_duplicates"] > 0
+    assert "correlation" in joined.page
+
+
+def test_a_split_without_an_image_stops_the_run_with_the_reasons(tmp_path: Path) -> None:
     root = write_pediatric(tmp_path, 12)
     for path in root.rglob("PNEUMONIA/*.jpeg"):
         path.write_bytes(b"no film")
@@ -208,9 +364,27 @@ def test_a_split_without_a_class_stops_the_run_with_the_reasons(tmp_path: Path) 
         ingest(tmp_path, tmp_path / "out", datasets=["pediatric"])
 
     message = str(error.value)
-    assert "the train split has no pneumonia image" in message
+    assert "split has no image" in message
     assert "8 file is not an image" in message
     assert not (tmp_path / "out/examples").exists()
+
+
+def test_an_image_in_two_datasets_is_refused(tmp_path: Path) -> None:
+    root = write_nih(tmp_path, 6)
+    write_pediatric(root / "images", 6)
+    images = [str(path) for path in sorted((root / "images").rglob("*.jpeg"))]
+    rows = [f"{path},No Finding,{number}" for number, path in enumerate(images)]
+    table = "\n".join(["path,findings,patient", *rows])
+    (root / NIH_TABLE).unlink()
+    write(root / "labels.csv", table.encode())
+    write(root / "images/nih/labels.csv", table.encode())
+    with pytest.raises(DatasetError, match="in the pediatric and in the nih dataset"):
+        executor.require_one_owner(
+            [
+                registry.list_files("pediatric", root / "images"),
+                registry.list_files("nih", root),
+            ]
+        )
 
 
 def test_a_dataset_that_is_not_there(tmp_path: Path) -> None:

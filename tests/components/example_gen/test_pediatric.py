@@ -10,13 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.example_gen import pediatric
-from components.example_gen.listing import DatasetError, count_reasons
+from components.example_gen.listing import DatasetError, Fate, Listing, count_reasons
 from components.example_gen.record import NORMAL, PNEUMONIA
+from components.example_gen.source import Source
 from tests.components.example_gen.samples import encode, film, patient_numbers, write
 
 IMAGE = encode(film(0), "JPEG")
 kinds = st.sampled_from(["bacteria", "virus"])
 films = st.integers(min_value=1, max_value=9_999)
+
+
+def list_files(root: Path) -> Listing:
+    return pediatric.list_files(root, Source())
 
 
 @pytest.mark.parametrize(
@@ -25,6 +30,7 @@ films = st.integers(min_value=1, max_value=9_999)
         ("person12_bacteria_34.jpeg", "bacteria-12"),
         ("person12_virus_5.jpeg", "virus-12"),
         ("person1954_bacteria_4886.jpg", "bacteria-1954"),
+        ("person447_virus_921_1.jpeg", "virus-447"),
         ("IM-0115-0001.jpeg", "IM-0115"),
         ("IM-0115-0001-0002.jpeg", "IM-0115"),
         ("NORMAL2-IM-0383-0001.jpeg", "NORMAL2-IM-0383"),
@@ -33,6 +39,11 @@ films = st.integers(min_value=1, max_value=9_999)
         ("VIRUS-40699-0002.jpeg", "virus-40699"),
         ("NORMAL-1049278-0001.jpeg", "normal-1049278"),
         ("scan of tuesday.png", "scan of tuesday"),
+        ("person12_fungus_34.jpeg", "person12_fungus_34"),
+        ("xperson12_virus_5.jpeg", "xperson12_virus_5"),
+        ("person12_virus_5 (1).jpeg", "person12_virus_5 (1)"),
+        ("IM-0115.jpeg", "IM-0115"),
+        (".jpeg", ".jpeg"),
     ],
 )
 def test_patient_key(filename: str, key: str) -> None:
@@ -56,7 +67,9 @@ def test_a_number_under_bacteria_and_virus_is_two_patients(
             "person{0}_virus_{1}.jpeg",
             "IM-{0:04d}-{1:04d}.jpeg",
             "NORMAL2-IM-{0:04d}-{1:04d}.jpeg",
+            "IM-{0:04d}-{1:04d}-0001.jpeg",
             "BACTERIA-{0}-{1:04d}.jpeg",
+            "VIRUS-{0}-{1:04d}.jpeg",
             "NORMAL-{0}-{1:04d}.jpeg",
         ]
     ),
@@ -84,10 +97,40 @@ def test_films_share_a_key_if_and_only_if_they_are_of_one_patient(
         ("NORMAL-1049278-0001.jpeg", NORMAL, "none"),
         ("scan of tuesday.png", PNEUMONIA, None),
         ("scan of tuesday.png", NORMAL, "none"),
+        # In the other class's folder: the folder is believed, and the name says no cause.
+        ("NORMAL-1049278-0001.jpeg", PNEUMONIA, None),
+        ("IM-0115-0001.jpeg", PNEUMONIA, None),
+        ("person12_virus_34.jpeg", NORMAL, "none"),
     ],
 )
 def test_etiology(filename: str, label: int, expected: str | None) -> None:
     assert pediatric.etiology(filename, label) == expected
+
+
+@given(
+    one=st.sampled_from(["bacteria-{}", "virus-{}", "normal-{}", "IM-{:04d}", "NORMAL2-IM-{:04d}"]),
+    other=st.sampled_from(
+        ["bacteria-{}", "virus-{}", "normal-{}", "IM-{:04d}", "NORMAL2-IM-{:04d}"]
+    ),
+    number=patient_numbers,
+)
+def test_no_two_kinds_of_name_share_a_key(one: str, other: str, number: int) -> None:
+    names = {
+        "bacteria-{}": "person{}_bacteria_1.jpeg",
+        "virus-{}": "VIRUS-{}-0001.jpeg",
+        "normal-{}": "NORMAL-{}-0001.jpeg",
+        "IM-{:04d}": "IM-{:04d}-0001.jpeg",
+        "NORMAL2-IM-{:04d}": "NORMAL2-IM-{:04d}-0001.jpeg",
+    }
+    keys = [pediatric.patient_key(names[kind].format(number)) for kind in (one, other)]
+    assert keys == [one.format(number), other.format(number)]
+    assert (keys[0] == keys[1]) == (one == other)
+
+
+@given(st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1))
+def test_any_name_has_a_key(name: str) -> None:
+    assert pediatric.patient_key(name)
+    assert pediatric.etiology(name, PNEUMONIA) in ("bacteria", "virus", None)
 
 
 # --- Folders ---------------------------------------------------------------------------------
@@ -97,7 +140,7 @@ def test_what_the_folders_say(tmp_path: Path) -> None:
     write(tmp_path / "train/NORMAL/IM-0115-0001.jpeg", IMAGE)
     write(tmp_path / "test/PNEUMONIA/person12_virus_5.JPG", IMAGE)
 
-    test, train = pediatric.list_files(tmp_path).files
+    train, test = list_files(tmp_path).files
 
     assert train.path == str(tmp_path / "train/NORMAL/IM-0115-0001.jpeg")
     assert (train.label, train.findings, train.etiology) == (NORMAL, ("No Finding",), "none")
@@ -131,9 +174,10 @@ def test_everything_found_is_listed_or_left_out_with_its_reason(pediatric_root: 
         write(pediatric_root / name, IMAGE)
     (pediatric_root / "train/NORMAL/folder.jpeg").mkdir()
 
-    found = pediatric.list_files(pediatric_root)
+    found = list_files(pediatric_root)
 
     assert {file.path for file in found.files} == good | {str(upper_case), str(png)}
+    assert {one.fate for one in found.left_out} == {Fate.OUT_OF_SCOPE}
     left_out = collections.defaultdict(list)
     for one in found.left_out:
         left_out[one.reason].append(os.path.relpath(one.source, pediatric_root))
@@ -146,10 +190,56 @@ def test_a_name_that_is_not_utf8_is_left_out(pediatric_root: Path) -> None:
     name = os.fsdecode(b"train/NORMAL/IM-\xff-0001.jpeg")
     write(pediatric_root / name, IMAGE)
 
-    found = pediatric.list_files(pediatric_root)
+    found = list_files(pediatric_root)
 
     assert count_reasons(found.left_out) == {"file name is not UTF-8": 1}
     assert found.left_out[0].source.encode().endswith(rb"IM-\udcff-0001.jpeg")
+    assert found.left_out[0].fate == Fate.QUARANTINED
+
+
+def test_links_and_loops(pediatric_root: Path, tmp_path: Path) -> None:
+    before = list_files(pediatric_root).read
+    write(tmp_path / "elsewhere/IM-7006-0001.jpeg", IMAGE)
+    shutil.rmtree(pediatric_root / "val/NORMAL", ignore_errors=True)
+    (pediatric_root / "val/NORMAL").symlink_to(tmp_path / "elsewhere")
+    (pediatric_root / "train/NORMAL/again").symlink_to(pediatric_root / "train")
+    (pediatric_root / "train/NORMAL/broken.jpeg").symlink_to("nowhere.jpeg")
+
+    found = list_files(pediatric_root)
+
+    linked = pediatric_root / "val/NORMAL/IM-7006-0001.jpeg"
+    assert str(linked) in {file.path for file in found.files}
+    assert [(Path(one.source).name, one.reason, one.fate) for one in found.left_out] == [
+        ("broken.jpeg", "not a file, or a link that leads nowhere", Fate.QUARANTINED)
+    ]
+    assert found.read == before + 2
+
+
+def test_mendeleys_layout_has_no_validation_folder(tmp_path: Path) -> None:
+    for name in (
+        "train/NORMAL/NORMAL-28501-0001.jpeg",
+        "train/PNEUMONIA/BACTERIA-40699-0001.jpeg",
+        "test/PNEUMONIA/VIRUS-40699-0002.jpeg",
+    ):
+        write(tmp_path / name, IMAGE)
+
+    assert pediatric.is_root(tmp_path, Source())
+    found = [
+        (file.source_split, file.patient_id, file.label, file.etiology)
+        for file in list_files(tmp_path).files
+    ]
+
+    assert found == [
+        ("train", "pediatric:normal-28501", NORMAL, "none"),
+        ("train", "pediatric:bacteria-40699", PNEUMONIA, "bacteria"),
+        ("test", "pediatric:virus-40699", PNEUMONIA, "virus"),
+    ]
+
+
+@pytest.mark.parametrize("settings", [{"table": "labels.csv"}, {"columns": {"image": "path"}}])
+def test_a_table_is_refused(pediatric_root: Path, settings: dict[str, object]) -> None:
+    with pytest.raises(DatasetError, match="takes neither table nor columns"):
+        pediatric.list_files(pediatric_root, Source.model_validate(settings))
 
 
 @pytest.mark.parametrize("label", ["NORMAL", "PNEUMONIA"])
@@ -158,7 +248,7 @@ def test_a_class_without_images_is_named_with_its_folder(pediatric_root: Path, l
         shutil.rmtree(pediatric_root / split / label, ignore_errors=True)
 
     with pytest.raises(DatasetError, match=f"train/{label}") as error:
-        pediatric.list_files(pediatric_root)
+        list_files(pediatric_root)
     assert str(pediatric_root) in str(error.value)
 
 
@@ -166,5 +256,5 @@ def test_folders_without_any_image(tmp_path: Path) -> None:
     write(tmp_path / "train/NORMAL/.DS_Store", b"\0")
 
     with pytest.raises(DatasetError, match="holds no image") as error:
-        pediatric.list_files(tmp_path)
+        list_files(tmp_path)
     assert str(tmp_path) in str(error.value)

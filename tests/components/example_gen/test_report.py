@@ -3,17 +3,80 @@
 import pytest
 
 from components.example_gen import report
-from components.example_gen.listing import LeftOut
+from components.example_gen.listing import DatasetError, Fate, LeftOut, Listing
+from components.example_gen.near_duplicates import Found
+from components.example_gen.settings import Quality, Split
+from components.example_gen.split import Division, Surveyed
+from tests.examples import image_facts, xray_file
+
+
+def surveyed(patient: str, content: str = "") -> Surveyed:
+    facts = image_facts(sha256=content or patient)
+    return Surveyed(xray_file(patient, path=f"/films/{patient}-{content}.png"), facts)
+
+
+def ingest(
+    splits: dict[str, list[Surveyed]],
+    *,
+    bad: tuple[LeftOut, ...] = (),
+    left_out: tuple[LeftOut, ...] = (),
+    unread: tuple[str, ...] = (),
+    method: str = "by_patient",
+) -> report.Ingest:
+    """An ingest that divided images so; `unread` were listed too."""
+    images = [one for members in splits.values() for one in members]
+    files = [one.file for one in images]
+    files += [xray_file(path, path=path) for path in unread]
+    return report.Ingest(
+        listings=[Listing("pediatric", tuple(files), left_out)],
+        roots={"pediatric": "/films"},
+        split=Split.model_validate(method),
+        quality=Quality(),
+        surveyed=images,
+        division=Division({"train": [], "val": [], "test": []} | splits, [], []),
+        bad=bad,
+        suspects=(),
+        same_film=(),
+        near=Found((), 0, 0, 0, 0),
+    )
 
 
 def test_an_image_lost_in_silence_is_noticed() -> None:
-    with pytest.raises(RuntimeError, match=r"read 2 is not kept 0 \+ left out 1"):
-        report.account(2, {"train": []}, [LeftOut("a.png", "file is empty")])
+    damaged = LeftOut("/a.png", "file is empty")
+    sound = ingest({"train": [surveyed("1")]}, bad=(damaged,), unread=("/a.png",))
+    assert report.account(sound)["read"] == 2
+    lossy = ingest({"train": [surveyed("1")]}, bad=(damaged,), unread=("/a.png", "/b.png"))
+    with pytest.raises(RuntimeError, match=r"pediatric: read 3 is not kept 1 \+ left out 1"):
+        report.account(lossy)
 
 
-def test_reasons_are_counted_the_most_frequent_first() -> None:
-    left_out = [LeftOut(str(n), "often" if n else "once") for n in range(60)]
-    account = report.account(60, {"train": []}, left_out)
+def test_reasons_are_counted_the_most_frequent_first_and_enough_files_named() -> None:
+    left_out = tuple(LeftOut(str(n), "often" if n else "once", Fate.DUPLICATE) for n in range(60))
+    account = report.account(ingest({}, left_out=left_out))
     assert list(account["left_out"].items()) == [("often", 59), ("once", 1)]
+    assert account["fates"]["duplicate"] == 60
     assert account["left_out_files"]["once"] == ["0"]
     assert len(account["left_out_files"]["often"]) == 50
+
+
+def test_an_empty_split_is_refused_with_what_was_left_out() -> None:
+    bad = (LeftOut("/a.png", "file is empty"),)
+    found = ingest({"train": [surveyed("1")]}, bad=bad, unread=("/a.png",))
+    with pytest.raises(DatasetError, match=r"val split has no image\. Left out: 1 file is empty"):
+        report.require_images(found)
+
+
+def test_a_leak_in_a_division_by_patient_is_a_fault_and_in_the_published_one_a_count() -> None:
+    splits = {
+        "train": [surveyed("1"), surveyed("2", "same")],
+        "test": [surveyed("1", "other"), surveyed("3", "same")],
+    }
+    with pytest.raises(RuntimeError, match="leaks"):
+        report.require_clean_patients(ingest(splits))
+    published = ingest(splits, method="as_published")
+    report.require_clean_patients(published)
+    assert report.account(published)["leakage"] == {
+        "patients": 1,
+        "exact_duplicates": 1,
+        "near_duplicates": 0,
+    }

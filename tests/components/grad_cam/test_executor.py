@@ -1,6 +1,5 @@
 """Real artifacts in, a real report out."""
 
-import hashlib
 import json
 import logging
 import re
@@ -13,10 +12,11 @@ import tensorflow as tf
 from tfx.types import artifact_utils, standard_artifacts
 
 from components import progress
-from components.example_gen import example, record
+from components.example_gen import record
 from components.grad_cam import executor
 from components.grad_cam.artifacts import ExplanationReport
 from components.trainer import classifier
+from tests import examples
 
 SIDE = 32
 THRESHOLD = 0.5
@@ -36,32 +36,18 @@ def to_example(number: int, label: int, dataset: str) -> tf.train.Example:
     film = draw_film(number, label)
     encoded = cv2.imencode(".png", film)[1].tobytes()
     nih = dataset == "nih"
-    file = record.XrayFile(
-        path="",
+    return examples.make_example(
+        encoded,
+        str(number),
+        label,
         dataset=dataset,
         filename=f"film <{number}> & ü.png",
-        patient_id=f"{dataset}-{number}",
-        label=label,
         findings=("Pneumonia", "Effusion") if label else ("No Finding",),
         etiology=None if nih else ("bacteria" if label else "none"),
         age_years=40 + number if nih else None,
         sex="F" if nih else None,
         boxes=((0.1, 0.6, 0.3, 0.3), (0.6, 0.6, 0.2, 0.2)) if nih and label else (),
     )
-    facts = record.ImageFacts(
-        sha256=hashlib.sha256(encoded).hexdigest(),
-        format="PNG",
-        height=film.shape[0],
-        width=film.shape[1],
-        file_bytes=len(encoded),
-        mean=0.3,
-        std=0.1,
-        p01=0.2,
-        p99=0.9,
-        black_border=0.0,
-        sharpness=0.1,
-    )
-    return example.to_example(file, facts, encoded)
 
 
 def examples_artifact(root, records):

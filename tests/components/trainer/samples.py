@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components.example_gen import example, record
+from components.example_gen import record
+from tests import examples
 
 SIDE = 64
 
@@ -27,29 +27,7 @@ def draw_film(number: int, label: int) -> bytes:
 
 
 def make_example(number: int, label: int) -> tf.train.Example:
-    encoded = draw_film(number, label)
-    file = record.XrayFile(
-        path="",
-        dataset="pediatric",
-        filename=f"film-{number}.png",
-        patient_id=f"patient-{number}",
-        label=label,
-        findings=("Pneumonia",) if label else ("No Finding",),
-    )
-    facts = record.ImageFacts(
-        sha256=hashlib.sha256(encoded).hexdigest(),
-        format="PNG",
-        height=80,
-        width=96,
-        file_bytes=len(encoded),
-        mean=0.3,
-        std=0.1,
-        p01=0.2,
-        p99=0.9,
-        black_border=0.0,
-        sharpness=0.1,
-    )
-    return example.to_example(file, facts, encoded)
+    return examples.make_example(draw_film(number, label), str(number), label)
 
 
 def write_records(folder: Path, examples: Sequence[tf.train.Example], shards: int = 2) -> list[str]:

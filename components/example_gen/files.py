@@ -1,0 +1,110 @@
+"""What lies below a dataset's folder, and whether a table may speak of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePath
+
+from components.example_gen.listing import Fate, LeftOut
+
+
+class OutsideError(ValueError):
+    """A path that leads out of the dataset's folder."""
+
+
+def walk(folder: Path) -> Iterator[str]:
+    """The paths of all files below a folder, in a stable order, in one scan.
+
+    Links to folders are followed, each folder once. Broken links are among the files, and so are
+    folders that cannot be read.
+    """
+    seen: set[str] = set()
+    unreadable: list[str] = []
+
+    def note(error: OSError) -> None:
+        # There may be no such folder; what there is must not go unseen.
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            unreadable.append(error.filename)
+
+    for where, folders, names in os.walk(folder, onerror=note, followlinks=True):
+        real = os.path.realpath(where)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        yield from (os.path.join(where, name) for name in sorted(names))  # noqa: PTH118
+    yield from unreadable
+
+
+def unusable(path: str) -> LeftOut | None:
+    """The account of a path that cannot be opened or written down, or None."""
+    printable = path.encode(errors="backslashreplace").decode()
+    if printable != path:
+        return LeftOut(printable, "file name is not UTF-8")
+    if os.path.isdir(path):  # noqa: PTH112
+        return LeftOut(path, "folder that cannot be read")
+    if not os.path.isfile(path):  # noqa: PTH113
+        return LeftOut(path, "not a file, or a link that leads nowhere")
+    return None
+
+
+class ImageIndex:
+    """The images below a folder, to be found as a table names them."""
+
+    def __init__(self, root: Path, paths: Iterable[str]):
+        """Index what a scan found.
+
+        Args:
+          root: the dataset's folder, which no table may leave.
+          paths: images below it.
+        """
+        self._root = root
+        self._by_path: dict[str, str] = {}
+        self._by_name: dict[str, str] = {}
+        for path in paths:
+            self._by_path[os.path.relpath(path, root)] = path
+            self._by_name.setdefault(os.path.basename(path), path)  # noqa: PTH119
+        self._found: set[str] = set()
+        self._found_by_name: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._by_path)
+
+    def find(self, named: str) -> str | None:
+        """The path of an image as a table names it: by its path below the root, or its name.
+
+        Raises:
+          OutsideError: if the name leads out of the root.
+        """
+        inside = self._inside(named)
+        path = self._by_path.get(inside)
+        if inside in self._by_name:
+            self._found_by_name.add(inside)
+            path = path or self._by_name[inside]
+        if path is not None:
+            self._found.add(path)
+        return path
+
+    def rest(self) -> list[LeftOut]:
+        """The account of the images that were never found."""
+        rest = []
+        for path in sorted(set(self._by_path.values()) - self._found):
+            # Of images of one name in several folders, one was taken for the name.
+            if os.path.basename(path) in self._found_by_name:  # noqa: PTH119
+                rest.append(LeftOut(path, "another image of the same name", Fate.DUPLICATE))
+            else:
+                reason = "image on disk without a row in the table"
+                rest.append(LeftOut(path, reason, Fate.OUT_OF_SCOPE))
+        return rest
+
+    def _inside(self, named: str) -> str:
+        # Tables that were written under Windows have its separators.
+        path = named.replace("\\", "/")
+        if PurePath(path).is_absolute():
+            path = os.path.relpath(path, self._root)
+        path = os.path.normpath(path)
+        if path == ".." or path.startswith("../"):
+            raise OutsideError(named)
+        return path
