@@ -10,8 +10,10 @@ import importlib
 from typing import Any
 
 _ARTIFACTS = {
+    "DataQualityReport": "components.data_gate.artifacts",
     "ExplanationReport": "components.grad_cam.artifacts",
     "IngestReport": "components.example_gen.artifacts",
+    "StatisticsBaseline": "components.data_gate.artifacts",
 }
 
 

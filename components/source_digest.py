@@ -11,11 +11,16 @@ import hashlib
 from pathlib import Path
 
 _COMPONENTS = Path(__file__).parent
-_SOURCES = {".py", ".jinja", ".pbtxt"}
+_TEMPLATE = ".jinja"
+_SOURCES = {".py", _TEMPLATE, ".pbtxt"}
+# What every node's page is made with.
+_PAGE = ("page.py", "page.html.jinja")
 
 
 def source_digest(*nodes: str) -> str:
     """A hexadecimal digest of the source files of some nodes, not of folders within them.
+
+    To a node with a template belongs what all pages share.
 
     Args:
       *nodes: names of folders in `components/`; name the node's own and those it calls.
@@ -28,7 +33,10 @@ def source_digest(*nodes: str) -> str:
         folder = _COMPONENTS / node
         if not folder.is_dir():
             raise ValueError(f"no node {node!r} in {_COMPONENTS}")
-        for file in sorted(p for p in folder.iterdir() if p.suffix in _SOURCES):
+        files = sorted(p for p in folder.iterdir() if p.suffix in _SOURCES)
+        if any(file.suffix == _TEMPLATE for file in files):
+            files += [_COMPONENTS / name for name in _PAGE]
+        for file in files:
             digest.update(file.relative_to(_COMPONENTS).as_posix().encode())
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]

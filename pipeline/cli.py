@@ -14,7 +14,7 @@ DISCLAIMER = "Research and education only: not a diagnostic device."
 # Subcommands are imported when they are used: TFX alone takes ten seconds to import.
 _COMMANDS = {
     "run": ("pipeline.commands.run", "Run an experiment: from files to a pushed model."),
-    "data": ("pipeline.commands.data", "Make synthetic X-rays, or look at a dataset."),
+    "data": ("pipeline.commands.data", "Get, make or look at a dataset."),
     "predict": ("pipeline.commands.predict", "Classify X-rays with a trained model."),
     "compile": ("pipeline.commands.compile", "Write an experiment's pipeline for Kubeflow."),
 }

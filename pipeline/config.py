@@ -11,9 +11,10 @@ from typing import Any
 import pydantic
 import yaml
 
+from components.data_gate.settings import DataGateSettings
 from components.errors import InputError
 from components.evaluator.settings import EvaluatorSettings
-from components.example_gen.settings import Data, DatasetName
+from components.example_gen.settings import Data
 from components.grad_cam.settings import GradCamSettings
 from components.settings import Settings
 from components.trainer.settings import TrainerSettings
@@ -47,6 +48,7 @@ class Config(Settings):
       description: one line for the head of a run and its summary.
       file: where it was read from.
       data: what is read, and how it is divided.
+      data_gate: which data is refused.
       transform: what the network is fed.
       trainer: how the classifier is made.
       evaluator: what is measured and asked for.
@@ -58,6 +60,7 @@ class Config(Settings):
     description: str = ""
     file: str = ""
     data: Data
+    data_gate: DataGateSettings = DataGateSettings()
     transform: TransformSettings = TransformSettings()
     trainer: TrainerSettings = TrainerSettings()
     evaluator: EvaluatorSettings = EvaluatorSettings()
@@ -153,7 +156,7 @@ def _set(values: dict[str, Any], keys: Sequence[str], value: Any, override: str)
 
 
 def _explain(problem: Mapping[str, Any], origin: Mapping[str, str], path: Path) -> str:
-    key = ".".join(str(part) for part in problem["loc"])
+    key = ".".join(str(part) for part in problem["loc"] if part != "[key]")
     where = next((text for written, text in origin.items() if _under(key, written)), str(path))
     if problem["type"] == "extra_forbidden":
         known = _known_keys(problem["loc"][:-1])
@@ -163,11 +166,6 @@ def _explain(problem: Mapping[str, Any], origin: Mapping[str, str], path: Path) 
         return f"{where}: {key}: is missing"
     if problem["type"] == "value_error":  # one of our own, a whole sentence
         return ": ".join(part for part in (where, key, str(problem["ctx"]["error"])) if part)
-    if problem["loc"][-1] == "[key]":
-        names = typing.get_args(DatasetName)
-        hint = _suggestion(problem["input"], names)
-        parents = ".".join(map(str, problem["loc"][:-1]))
-        return f"{where}: {parents}: unknown name{hint} There are {', '.join(names)}."
     message = problem["msg"]
     return f"{where}: {key}: {message[:1].lower()}{message[1:]}, not {problem['input']!r}"
 

@@ -8,9 +8,13 @@ from collections.abc import Mapping
 from tfx import v1 as tfx
 from tfx.orchestration.metadata import ConnectionConfigType
 
+from components.data_gate.artifacts import StatisticsBaseline
+from components.data_gate.component import DataGate, DataReport
 from components.data_gate.schema import CuratedSchema, curated_schema
+from components.data_gate.slices import statistics_options
 from components.evaluator.eval_config import build_eval_config
 from components.example_gen.component import XrayExampleGen
+from components.example_gen.split import TEST, TEST_UNSAMPLED, TRAIN, VALIDATION
 from components.grad_cam.component import GradCamReport
 from components.source_digest import source_digest
 from components.trainer.weights import weights_fingerprint
@@ -18,7 +22,7 @@ from pipeline.config import MODEL_NAME, Config
 
 # Beam counts them where it runs, which need not be where the pipeline was made.
 ALL_CORES = 0
-TRAIN, VALIDATION, TEST = "train", "val", "test"
+UNSAMPLED_EVALUATOR = "UnsampledEvaluator"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,27 +57,49 @@ def create_pipeline(
     """
     datasets = config.data.datasets
     example_gen = XrayExampleGen(
-        sources=places.sources,
-        fractions=config.data.split.fractions.model_dump(),
-        salt=config.data.split.salt,
-        normals_per_pneumonia={
-            name: source.normals_per_pneumonia
+        sources={
+            name: source.model_copy(update={"folder": places.sources[name]})
             for name, source in datasets.items()
-            if source.normals_per_pneumonia is not None
         },
+        split=config.data.split,
+        quality=config.data.quality,
         fingerprint=places.fingerprint,
         code=source_digest("example_gen"),
     ).with_beam_pipeline_args(beam_args(config.beam.workers or ALL_CORES))
     examples = example_gen.outputs["examples"]
 
-    schema_gen = CuratedSchema(text=curated_schema())
+    schema_gen = CuratedSchema(text=curated_schema(datasets))
     schema = schema_gen.outputs["schema"]
 
     # The schema tells TFDV what is an image, of which it then counts no distinct values.
-    statistics_gen = tfx.components.StatisticsGen(examples=examples, schema=schema)
+    statistics_gen = tfx.components.StatisticsGen(
+        examples=examples, schema=schema, stats_options=statistics_options()
+    )
+    statistics = statistics_gen.outputs["statistics"]
 
-    example_validator = tfx.components.ExampleValidator(
-        statistics=statistics_gen.outputs["statistics"], schema=schema
+    example_validator = tfx.components.ExampleValidator(statistics=statistics, schema=schema)
+
+    # The statistics that the gate last let pass: none in the first run.
+    last_baseline = tfx.dsl.Resolver(
+        strategy_class=tfx.dsl.experimental.LatestArtifactStrategy,
+        baseline=tfx.dsl.Channel(type=StatisticsBaseline),
+    ).with_id("LastBaseline")
+
+    data_report = DataReport(
+        statistics=statistics,
+        anomalies=example_validator.outputs["anomalies"],
+        schema=schema,
+        ingest=example_gen.outputs["report"],
+        baseline=last_baseline.outputs["baseline"],
+        settings=config.data_gate.model_dump(mode="json", exclude={"on_failure"}),
+        code=source_digest("data_gate"),
+    )
+
+    data_gate = DataGate(
+        report=data_report.outputs["report"],
+        statistics=statistics,
+        on_failure=config.data_gate.on_failure,
+        code=source_digest("data_gate"),
     )
 
     # With `materialize` every image would be written again as 600 kB of floats.
@@ -89,6 +115,8 @@ def create_pipeline(
         materialize=False,
         disable_statistics=True,
     )
+    # What follows works on data that the gate let pass, and need not know of it.
+    transform.add_upstream_node(data_gate)
 
     trainer = tfx.components.Trainer(
         run_fn="components.trainer.run_fn.run_fn",
@@ -111,9 +139,19 @@ def create_pipeline(
     evaluator = tfx.components.Evaluator(
         examples=examples,
         model=model,
-        eval_config=build_eval_config(config.evaluator, datasets),
+        eval_config=build_eval_config(config.evaluator, gated=datasets),
         example_splits=[TEST],
     )
+
+    # At the prevalence that the datasets have; balanced test images cannot tell the predictive
+    # values. Nothing is asked of these figures.
+    balanced = [name for name, source in datasets.items() if source.normals_per_pneumonia]
+    unsampled_evaluator = tfx.components.Evaluator(
+        examples=examples,
+        model=model,
+        eval_config=build_eval_config(config.evaluator, gated=[]),
+        example_splits=[TEST_UNSAMPLED],
+    ).with_id(UNSAMPLED_EVALUATOR)
 
     grad_cam = GradCamReport(
         examples=examples,
@@ -141,9 +179,13 @@ def create_pipeline(
             schema_gen,
             statistics_gen,
             example_validator,
+            last_baseline,
+            data_report,
+            data_gate,
             transform,
             trainer,
             evaluator,
+            *([unsampled_evaluator] if balanced else []),
             grad_cam,
             pusher,
         ],

@@ -6,17 +6,18 @@ import dataclasses
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.utils import path_utils
 
+from components.data_gate.executor import HTML_FILE, INDEX_FILE
 from components.evaluator import results
 from components.example_gen import report as ingest
 from components.trainer.export import CONTRACT, KERAS_FOLDER
 from pipeline.config import Config
+from pipeline.pipeline import UNSAMPLED_EVALUATOR
 from pipeline.run_record import NodeRecord, Output
 
 BLESSED, REFUSED = "blessed", "refused"
@@ -44,11 +45,13 @@ def summarize(
 
     Returns:
       Plain data: `verdict`, `gates`, `metrics` (one entry per slice, with n and positives),
-      `data`, `anomalies`, `model`, `pushed`, `nodes`, `versions` and `paths`.
+      `metrics_unsampled` (the same before test images were balanced), `data`,
+      `data_gate` (what it found), `model`, `pushed`, `nodes`, `versions` and `paths`.
     """
     evaluation = nodes["Evaluator"].outputs["evaluation"]
     blessing = nodes["Evaluator"].outputs["blessing"]
     model = nodes["Trainer"].outputs["model"]
+    data_report = nodes["DataReport"].outputs["report"]
     slices = results.load_slices(evaluation.uri)
     floors = {
         dataset: floor
@@ -61,14 +64,11 @@ def summarize(
         "description": config.description,
         "verdict": BLESSED if blessing.properties.get("blessed") else REFUSED,
         "gates": [dataclasses.asdict(gate) for gate in results.judge(slices, floors)],
-        "metrics": [
-            {"name": one.name} | dataclasses.asdict(one)
-            for one in slices
-            if one.n >= config.evaluator.min_slice_size
-        ],
+        "metrics": _metrics(config, slices),
         "slices_too_small": sum(one.n < config.evaluator.min_slice_size for one in slices),
+        "metrics_unsampled": _unsampled(config, nodes),
         "data": _account(nodes["XrayExampleGen"].outputs["report"]),
-        "anomalies": _anomalies(nodes["ExampleValidator"].outputs["anomalies"]),
+        "data_gate": _data_gate(data_report),
         "model": {
             key: contract[key]
             for key in ("backbone", "weights", "image_size", "calibration", "operating_point")
@@ -88,28 +88,40 @@ def summarize(
             "keras": _only_file(Path(model.uri) / KERAS_FOLDER),
             "evaluation": evaluation.uri,
             "grad_cam": f"{nodes['GradCamReport'].outputs['report'].uri}/report.html",
+            "data": f"{data_report.uri}/{HTML_FILE}",
             "statistics": nodes["StatisticsGen"].outputs["statistics"].uri,
             "tensorboard": nodes["Trainer"].outputs["model_run"].uri,
-            "ingest": f"{nodes['XrayExampleGen'].outputs['report'].uri}/{ingest.FILE_NAME}",
+            "ingest": f"{nodes['XrayExampleGen'].outputs['report'].uri}/{ingest.PAGE_NAME}",
             "example_image": example_image,
             "log": str(log),
         },
     }
 
 
+def _metrics(config: Config, slices: Sequence[results.SliceResult]) -> list[dict[str, Any]]:
+    return [
+        {"name": one.name} | dataclasses.asdict(one)
+        for one in slices
+        if one.n >= config.evaluator.min_slice_size
+    ]
+
+
+def _unsampled(config: Config, nodes: Mapping[str, NodeRecord]) -> list[dict[str, Any]]:
+    if UNSAMPLED_EVALUATOR not in nodes:
+        return []
+    evaluation = nodes[UNSAMPLED_EVALUATOR].outputs["evaluation"]
+    return _metrics(config, results.load_slices(evaluation.uri))
+
+
 def _account(artifact: Output) -> dict[str, Any]:
     account = json.loads((Path(artifact.uri) / ingest.FILE_NAME).read_text())
-    return {key: account[key] for key in ("read", "kept", "left_out", "splits")}
+    # The names of files are in the report.
+    return {key: value for key, value in account.items() if not key.endswith("_files")}
 
 
-def _anomalies(artifact: Output) -> list[dict[str, str]]:
-    found = []
-    for folder in sorted(Path(artifact.uri).glob("Split-*")):
-        anomalies = anomalies_pb2.Anomalies.FromString((folder / "SchemaDiff.pb").read_bytes())
-        split = folder.name.removeprefix("Split-")
-        for feature, anomaly in sorted(anomalies.anomaly_info.items()):
-            found.append({"split": split, "feature": feature, "what": anomaly.description})
-    return found
+def _data_gate(artifact: Output) -> dict[str, Any]:
+    found = json.loads((Path(artifact.uri) / INDEX_FILE).read_text())
+    return {key: found[key] for key in ("problems", "notes")}
 
 
 def _pushed(artifact: Output) -> dict[str, Any] | None:

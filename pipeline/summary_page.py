@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,17 @@ from rich.table import Table
 
 from pipeline.cli import DISCLAIMER
 
+_FIGURES = ("auc", "sensitivity", "specificity")
+_HEADINGS = {"auc": "AUC", "ppv": "PPV", "npv": "NPV"}
+
 
 def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     """Draw a summary as `summary.summarize` makes it."""
     console.print()
-    console.print(_metrics(summary))
+    console.print(_metrics("Test images", summary["metrics"], _FIGURES))
+    if summary["metrics_unsampled"]:
+        title = "Balanced test images before balancing, at their own prevalence"
+        console.print(_metrics(title, summary["metrics_unsampled"], (*_FIGURES, "ppv", "npv")))
     if summary["slices_too_small"]:
         console.print(f"[dim]{summary['slices_too_small']} slices are too small to report.[/]")
     point = summary["model"]["operating_point"]
@@ -35,17 +41,17 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     console.print(f"\n[bold]{DISCLAIMER}[/]")
 
 
-def _metrics(summary: Mapping[str, Any]) -> Table:
-    table = Table(title="Test images", title_justify="left", title_style="bold")
+def _metrics(title: str, metrics: Sequence[Mapping[str, Any]], figures: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("slice")
-    for column in ("n", "pneumonia", "AUC", "sensitivity", "specificity"):
-        table.add_column(column, justify="right")
-    for one in summary["metrics"]:
+    for column in ("n", "pneumonia", *(_HEADINGS.get(figure, figure) for figure in figures)):
+        table.add_column(column, justify="right", no_wrap=True)
+    for one in metrics:
         table.add_row(
             escape(one["name"]),
             str(one["n"]),
             str(one["positives"]),
-            *(_figure(one[figure]) for figure in ("auc", "sensitivity", "specificity")),
+            *(_figure(one[figure]) for figure in figures),
         )
     return table
 
@@ -56,16 +62,23 @@ def _figure(value: float | None) -> str:
 
 def _print_data(summary: Mapping[str, Any], console: Console) -> None:
     data = summary["data"]
-    left_out = sum(data["left_out"].values())
-    console.print(f"Data: {data['read']:,} read, {data['kept']:,} kept, {left_out:,} left out.")
+    fates = " + ".join(f"{count:,} {fate}" for fate, count in data["fates"].items() if count)
+    console.print(f"Data: {data['read']:,} read = {fates}.", soft_wrap=True)
     for reason, count in data["left_out"].items():
         console.print(f"  {count:>7,} {escape(reason)}", soft_wrap=True)
-    anomalies = summary["anomalies"]
-    if anomalies:
-        console.print(f"[yellow]{len(anomalies)} anomalies against the schema:[/]")
-        for one in anomalies:
-            text = f"  {one['split']}: {one['feature']}: {one['what']}"
-            console.print(escape(text), soft_wrap=True)
+    for reason, count in data["suspects"].items():
+        console.print(f"[yellow]  {count:>7,} kept, but: {escape(reason)}[/]", soft_wrap=True)
+    for note in summary["data_gate"]["notes"]:
+        console.print(escape(note), soft_wrap=True)
+    problems = summary["data_gate"]["problems"]
+    if problems:
+        console.print(
+            f"[bold yellow]The data has {len(problems)} problems, accepted by "
+            "data_gate.on_failure=warn:[/]"
+        )
+        for number, one in enumerate(problems, start=1):
+            text = f"  {number}. {one['sentence']} {one['remedy']}"
+            console.print(f"[yellow]{escape(text)}[/]", soft_wrap=True)
 
 
 def _print_verdict(summary: Mapping[str, Any], console: Console) -> None:
@@ -96,6 +109,7 @@ def _print_paths(summary: Mapping[str, Any], console: Console) -> None:
         ("Grad-CAM", paths["grad_cam"]),
         ("evaluation", paths["evaluation"]),
         ("ingest", paths["ingest"]),
+        ("data", paths["data"]),
         ("Keras model", paths["keras"]),
         ("log", paths["log"]),
     ):

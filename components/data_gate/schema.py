@@ -2,17 +2,30 @@
 
 # No `from __future__ import annotations`: TFX reads the annotations of a component at import.
 
-import importlib.resources
+from collections.abc import Iterable
 
+from google.protobuf import text_format
 from tfx import v1 as tfx
 from tfx.dsl.io import fileio
 
-FILE_NAME = "schema.pbtxt"
+from components.data_gate import comparators
+from components.example_gen import record
+
+FILE_NAME = comparators.SCHEMA_FILE
 
 
-def curated_schema() -> str:
-    """The schema of the Example contract, as text."""
-    return importlib.resources.files(__package__).joinpath(FILE_NAME).read_text()
+def curated_schema(datasets: Iterable[str] = ()) -> str:
+    """The schema of the Example contract, as text.
+
+    Args:
+      datasets: the names that `dataset` may have; any, if none is given.
+    """
+    schema = comparators.read_schema()
+    if names := list(datasets):
+        (feature,) = (one for one in schema.feature if one.name == record.DATASET)
+        feature.string_domain.name = record.DATASET
+        feature.string_domain.value.extend(names)
+    return text_format.MessageToString(schema)
 
 
 @tfx.dsl.components.component
@@ -25,7 +38,7 @@ def CuratedSchema(  # noqa: N802 (a component, made by a function)
     The text itself is the parameter: TFX's own ImportSchemaGen takes a path, and is answered
     from the cache after the file was edited.
 
-        schema_gen = CuratedSchema(text=curated_schema())
+        schema_gen = CuratedSchema(text=curated_schema(["pediatric", "nih"]))
     """
     with fileio.open(f"{schema.uri}/{FILE_NAME}", "w") as file:
         file.write(text)

@@ -27,9 +27,7 @@ TRUE_NEGATIVES = "true_negatives"
 FALSE_NEGATIVES = "false_negatives"
 
 
-def build_eval_config(
-    settings: EvaluatorSettings, datasets: Iterable[str]
-) -> config_pb2.EvalConfig:
+def build_eval_config(settings: EvaluatorSettings, gated: Iterable[str]) -> config_pb2.EvalConfig:
     """The configuration of TFMA.
 
     The model's two outputs are measured apart: `probability` over all thresholds, and `decision`,
@@ -41,7 +39,7 @@ def build_eval_config(
 
     Args:
       settings: of the Evaluator.
-      datasets: the datasets of the run, all of which must pass.
+      gated: the datasets that must reach the AUC which the settings ask of them.
     """
     slices = [[], [record.DATASET], *(keys.split("*") for keys in settings.slices)]
     return config_pb2.EvalConfig(
@@ -55,7 +53,7 @@ def build_eval_config(
         slicing_specs=[config_pb2.SlicingSpec(feature_keys=keys) for keys in slices],
         metrics_specs=[
             config_pb2.MetricsSpec(
-                output_names=[PROBABILITY], metrics=_probability_metrics(settings, datasets)
+                output_names=[PROBABILITY], metrics=_probability_metrics(settings, gated)
             ),
             config_pb2.MetricsSpec(output_names=[DECISION], metrics=_decision_metrics()),
         ],
@@ -63,10 +61,10 @@ def build_eval_config(
 
 
 def _probability_metrics(
-    settings: EvaluatorSettings, datasets: Iterable[str]
+    settings: EvaluatorSettings, gated: Iterable[str]
 ) -> list[config_pb2.MetricConfig]:
     auc = _metric("AUC", name=AUC)
-    for dataset in sorted(datasets):
+    for dataset in sorted(gated):
         if dataset in settings.min_auc:
             auc.per_slice_thresholds.append(_auc_threshold(dataset, settings.min_auc[dataset]))
     return [

@@ -19,7 +19,8 @@ class SliceResult:
     """The figures of one slice of the test images.
 
     A figure that the slice does not define is None: an AUC or a sensitivity without positives, an
-    AUC or a specificity without negatives.
+    AUC or a specificity without negatives, and the predictive values, which are those of its own
+    prevalence, without both.
 
     Attributes:
       slice: the feature values that make it; empty for all images.
@@ -28,6 +29,8 @@ class SliceResult:
       auc: area under the ROC curve.
       sensitivity: at the operating point.
       specificity: at the operating point.
+      ppv: positive predictive value at the operating point.
+      npv: negative predictive value at the operating point.
     """
 
     slice: Mapping[str, str]
@@ -36,6 +39,8 @@ class SliceResult:
     auc: float | None
     sensitivity: float | None
     specificity: float | None
+    ppv: float | None
+    npv: float | None
 
     @property
     def name(self) -> str:
@@ -100,13 +105,17 @@ def _slice(key: Sequence[tuple[str, Any]], metrics: Mapping[str, Any]) -> SliceR
         )
     )
     positives, negatives = true_positives + false_negatives, true_negatives + false_positives
+    called, cleared = true_positives + false_positives, true_negatives + false_negatives
+    both = bool(positives and negatives)
     auc = float(metrics[eval_config.PROBABILITY][""][eval_config.AUC]["doubleValue"])
     return SliceResult(
         slice={feature: str(value) for feature, value in key},
         n=positives + negatives,
         positives=positives,
         # TFMA says 0 where an AUC is not defined.
-        auc=auc if positives and negatives and math.isfinite(auc) else None,
+        auc=auc if both and math.isfinite(auc) else None,
         sensitivity=true_positives / positives if positives else None,
         specificity=true_negatives / negatives if negatives else None,
+        ppv=true_positives / called if both and called else None,
+        npv=true_negatives / cleared if both and cleared else None,
     )

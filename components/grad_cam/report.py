@@ -6,14 +6,10 @@ import base64
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
 
-import jinja2
-
+from components import page
 from components.grad_cam.cases import Outcome, SelectedCase, log_odds
-
-DISCLAIMER = "Research and education only: not a diagnostic device."
 
 # The probability scale of a case: log odds from 0.1 % to 99.9 %.
 _SCALE_END = log_odds(0.999)
@@ -84,26 +80,24 @@ def render_html(report: Report) -> str:
     Every string out of the data is escaped, and a content security policy forbids what the page
     does not need.
     """
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "data_uri": _data_uri,
-        "probability": format_probability,
-        "logits": format_logits,
-        "position": _position,
-        "heading": _heading,
-    }
-    source = resources.files(__package__).joinpath("report.html.jinja").read_text("utf-8")
-    return environment.from_string(source).render(
-        report=report, outcomes=list(Outcome), disclaimer=DISCLAIMER
+    return page.render(
+        "grad_cam/report.html.jinja",
+        filters={
+            "data_uri": _data_uri,
+            "probability": format_probability,
+            "logits": format_logits,
+            "position": _position,
+            "heading": _heading,
+        },
+        report=report,
+        outcomes=list(Outcome),
     )
 
 
 def index(report: Report) -> dict[str, Any]:
     """The same as plain values for JSON, the overlays by relative path."""
     return {
-        "disclaimer": DISCLAIMER,
+        "disclaimer": page.DISCLAIMER,
         "split": report.split,
         "model": report.model,
         "class_names": list(report.class_names),

@@ -1,30 +1,37 @@
-"""`cxr data`: make synthetic X-rays, or look at a dataset before a run."""
+"""`cxr data`: get a public dataset, make synthetic X-rays, or look at a dataset before a run."""
 
 from __future__ import annotations
 
 import collections
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from components.example_gen import listing, registry
 from components.example_gen.listing import DatasetError, Listing
+from components.example_gen.public import checksums, published
+from components.example_gen.public import fetch as fetching
+from components.example_gen.public.fetch import Fetched
 from components.example_gen.record import CLASS_NAMES
+from pipeline.cli import DISCLAIMER
 
 _DATASET = click.Choice(sorted(registry.DATASETS))
+_SYNTHETIC = click.Choice(["nih", "pediatric"])
 
 
 @click.group()
 def data() -> None:
-    """Make synthetic X-rays, or look at a dataset."""
+    """Get a public dataset, make synthetic X-rays, or look at a dataset."""
 
 
 @data.command()
-@click.option("--dataset", type=_DATASET, required=True, help="Whose layout and look.")
+@click.option("--dataset", type=_SYNTHETIC, required=True, help="Whose layout and look.")
 @click.option("--images", type=click.IntRange(min=1), required=True, help="How many.")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where."
@@ -50,6 +57,75 @@ def synthesize(dataset: str, images: int, out: Path, seed: int) -> None:
     click.echo(
         f"{made.images:,} synthetic {dataset} X-rays of {made.patients:,} patients in {made.root}"
     )
+
+
+@data.command()
+@click.argument("dataset", type=click.Choice(sorted(published.DATASETS)))
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where."
+)
+@click.option(
+    "--source",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Kaggle's archive.zip, if it is here already.  [default: the network]",
+)
+def fetch(dataset: str, out: Path, source: Path | None) -> None:
+    """Download a public dataset from Kaggle, or verify the one that is there.
+
+    An interrupted download goes on where it stopped. Images are counted, and SHA256SUMS in the
+    dataset's folder records every file; run again, the command compares with it. Without a
+    network it tells how to get the files by hand.
+    """
+    public = published.DATASETS[dataset]
+    room, kept = fetching.needed_bytes(public, source), public.kept_bytes
+    click.echo(
+        f"{public.title}\n"
+        f"Licence: {public.licence}\n"
+        f"Cite: {public.citation}\n"
+        f"Size: {published.gigabytes(kept)}, and {published.gigabytes(room)} while it is unpacked\n"
+        f"{DISCLAIMER}\n"
+    )
+    with _bars() as show:
+        fetched = fetching.fetch(public, out, source=source, progress=show)
+    click.echo(_told(fetched, out))
+
+
+@contextlib.contextmanager
+def _bars() -> Iterator[fetching.Progress]:
+    """A bar for each step, live from the first report of it.
+
+    Not before: kagglehub draws the download itself, and two live bars overwrite each other.
+    """
+    progress = Progress(console=Console(stderr=True), transient=True)
+    tasks: dict[str, TaskID] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            progress.start()
+            tasks[what] = progress.add_task(what, total=total)
+        progress.update(tasks[what], completed=done)
+
+    try:
+        yield show
+    finally:
+        if tasks:
+            progress.stop()
+
+
+def _told(fetched: Fetched, out: Path) -> str:
+    """What the user of `fetch` is told in the end."""
+    before = "was there" if fetched.found else "is there now"
+    checked = "is new" if fetched.recorded else "agrees with every file"
+    lines = [
+        f"{fetched.images:,} images in {fetched.root}: it {before}, and is whole. "
+        f"{checksums.FILE} {checked}."
+    ]
+    if fetched.others:
+        lines.append(
+            f"{len(fetched.others):,} other files there are no part of it, such as "
+            f"{fetched.others[0]}; they were left alone."
+        )
+    return "\n".join([*lines, f"Next: cxr data inspect {out}", DISCLAIMER])
 
 
 @data.command()

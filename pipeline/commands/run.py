@@ -16,6 +16,7 @@ from rich.markup import escape
 from components.errors import InputError
 from components.example_gen import listing, registry
 from components.example_gen.listing import DatasetError, Listing
+from components.example_gen.source import Source
 from pipeline.config import Config, ConfigError, experiment_names, load_config
 from pipeline.console import noise_to
 
@@ -71,10 +72,13 @@ def _run(
 ) -> dict[str, Any]:
     data = _data_root(config, root, data_root, console)
     sources: dict[str, Path] = {
-        name: _find_root(name, (data / (source.folder or "")).resolve())
+        name: _find_root(name, (data / (source.folder or "")).resolve(), source)
         for name, source in config.data.datasets.items()
     }
-    listings = [registry.list_files(name, source) for name, source in sources.items()]
+    listings = [
+        registry.list_files(name, root, config.data.datasets[name])
+        for name, root in sources.items()
+    ]
     for found in listings:
         _print_listing(found, console)
     fingerprint = "-".join(found.fingerprint() for found in listings)
@@ -105,9 +109,9 @@ def _run(
     return summary
 
 
-def _find_root(dataset: str, folder: Path) -> Path:
+def _find_root(dataset: str, folder: Path, source: Source) -> Path:
     try:
-        return registry.find_root(dataset, folder)
+        return registry.find_root(dataset, folder, source)
     except DatasetError as error:
         raise ConfigError(
             f"{error}. Say where it is with --data-root DIR, or with data.datasets.{dataset}.folder"

@@ -11,14 +11,17 @@ from components.source_digest import source_digest
 
 COMPONENTS = Path(module.__file__).parent
 NODES = ("example_gen", "transform")
+WITH_PAGES = ("data_gate", "grad_cam")
 
 
 @pytest.fixture
 def components(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the nodes, free to be edited."""
     copy = tmp_path / "components"
-    for node in (*NODES, "data_gate"):
+    for node in (*NODES, *WITH_PAGES):
         shutil.copytree(COMPONENTS / node, copy / node)
+    for file in COMPONENTS.glob("page.*"):
+        shutil.copy(file, copy)
     monkeypatch.setattr(module, "_COMPONENTS", copy)
     return copy
 
@@ -63,6 +66,15 @@ def test_it_tells_a_change_of_the_node_and_of_no_other(
     assert source_digest("transform") != one
     assert source_digest(*NODES) != both
     assert source_digest(NODES[0]) == other
+
+
+@pytest.mark.parametrize("file", ["page.py", "page.html.jinja"])
+def test_what_pages_share_counts_for_the_nodes_that_write_one(components: Path, file: str) -> None:
+    before = {node: source_digest(node) for node in (*WITH_PAGES, "transform")}
+    with (components / file).open("a") as shared:
+        shared.write("\n")
+    after = {node: source_digest(node) for node in before}
+    assert {node for node in before if before[node] != after[node]} == set(WITH_PAGES)
 
 
 def test_what_is_no_source_does_not_count(components: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ import pytest
 from tests.e2e.conftest import BAD, IMAGES, SMALL, Finished, Workspace
 
 pytestmark = pytest.mark.slow
+
+# Nodes that every run asks anew, because the last accepted data is among what they read.
+COMPARED = {"LastBaseline", "DataReport", "DataGate"}
 
 
 def _films(workspace: Workspace) -> list[Path]:
@@ -26,7 +30,7 @@ def test_counts_add_up_and_every_dataset_is_judged(workspace: Workspace) -> None
     assert spoilt == BAD
     # Four files came in addition; the row's image is one of those that were made.
     assert data["read"] == sum(IMAGES.values()) + 4
-    assert data["read"] == data["kept"] + sum(data["left_out"].values())
+    assert data["read"] == sum(data["fates"].values())
     kept = sum(one["images"] for split in data["splits"].values() for one in split.values())
     assert kept == data["kept"]
     by_slice = {tuple(one["slice"].items()): one for one in summary["metrics"]}
@@ -40,12 +44,33 @@ def test_counts_add_up_and_every_dataset_is_judged(workspace: Workspace) -> None
 
 
 @pytest.mark.usefixtures("first_run")
-def test_synthetic_data_has_no_anomalies(workspace: Workspace) -> None:
-    assert workspace.summary()["anomalies"] == []
+def test_synthetic_data_passes_the_gate(workspace: Workspace) -> None:
+    assert workspace.summary()["data_gate"]["problems"] == []
+
+
+@pytest.mark.usefixtures("first_run")
+def test_prevalence_true_figures_are_those_of_the_images_before_balancing(
+    workspace: Workspace,
+) -> None:
+    summary = workspace.summary()
+    (counts,) = summary["data"]["unsampled"]["test_unsampled"].values()
+    figures = next(one for one in summary["metrics_unsampled"] if not one["slice"])
+    balanced = next(one for one in summary["metrics"] if one["slice"] == {"dataset": "nih"})
+    assert figures["n"] == counts["images"] > balanced["n"]
+    assert figures["positives"] == balanced["positives"]
+    assert figures["sensitivity"] == pytest.approx(balanced["sensitivity"])
+    assert figures["ppv"] is not None
+
+
+@pytest.mark.usefixtures("first_run")
+def test_pages_of_the_data_are_there(workspace: Workspace) -> None:
+    paths = workspace.summary()["paths"]
+    assert "facets-overview" in Path(paths["data"]).read_text()
+    assert "File is empty" in Path(paths["ingest"]).read_text()
 
 
 def test_the_user_sees_progress_and_no_noise(first_run: Finished, workspace: Workspace) -> None:
-    assert "[9/9] Pusher" in first_run.out
+    assert "[13/13] Pusher" in first_run.out
     assert "Blessed" in first_run.out
     for reason, count in BAD.items():
         assert f"{count} {reason}" in first_run.out
@@ -93,7 +118,9 @@ def test_a_second_run_comes_from_the_cache_until_a_setting_changes(workspace: Wo
     assert finished.code == 0, finished.text
     again = json.loads(finished.out)
     assert again == workspace.summary()
-    assert all(node["cached"] for node in again["nodes"].values())
+    # The data is compared with the first run's, which is a new question; its answer is the same.
+    assert {name for name, node in again["nodes"].items() if not node["cached"]} == COMPARED
+    assert again["data_gate"]["problems"] == []
     assert again["metrics"] == before["metrics"]
     assert again["pushed"] == before["pushed"]
 
@@ -103,7 +130,9 @@ def test_a_second_run_comes_from_the_cache_until_a_setting_changes(workspace: Wo
     )  # fmt: skip
     changed = workspace.summary()
     rerun = {name for name, node in changed["nodes"].items() if not node["cached"]}
-    assert rerun == {"Trainer", "Evaluator", "GradCamReport", "Pusher"}
+    assert rerun == COMPARED | {
+        "Trainer", "Evaluator", "UnsampledEvaluator", "GradCamReport", "Pusher",
+    }  # fmt: skip
     # And a model that does not meet what is asked is neither blessed nor pushed.
     assert finished.code == 3, finished.text
     assert changed["verdict"] == "refused"
@@ -111,6 +140,28 @@ def test_a_second_run_comes_from_the_cache_until_a_setting_changes(workspace: Wo
     assert "nih: AUC" in finished.out
     assert "is below the 1.00 asked for" in finished.out
     assert len(list((workspace.folder / "runs/demo/serving/cxr").iterdir())) == 1
+
+
+@pytest.mark.usefixtures("first_run")
+def test_data_with_problems_stops_the_run_unless_they_are_accepted(workspace: Workspace) -> None:
+    before = workspace.summary()
+    strict = (*SMALL, "--data-root=data", "--set=data_gate.max_quarantined=0")
+    refused = workspace.cxr("run", "demo", *strict)
+    assert refused.code == 2, refused.text
+    assert "pediatric: 3 of 144 images on disk (2.1 %) are quarantined" in refused.text
+    assert "--set data_gate.on_failure=warn" in refused.text
+    assert "Traceback" not in refused.text
+    page = re.search(r"\S+/data\.html", refused.text)
+    assert page is not None
+    assert "are quarantined" in Path(page[0]).read_text()
+    assert "Trainer" not in refused.out
+    assert workspace.summary() == before
+
+    accepted = workspace.cxr("run", "demo", *strict, "--set=data_gate.on_failure=warn")
+    assert accepted.code == 0, accepted.text
+    assert accepted.out.count("pediatric: 3 of 144 images on disk") == 2  # at once, and at the end
+    (problem,) = workspace.summary()["data_gate"]["problems"]
+    assert problem["check"] == "quarantine"
 
 
 def test_random_weights_are_announced_and_missing_weights_stop_the_others(

@@ -16,12 +16,13 @@ from components.data_gate.schema import FILE_NAME, CuratedSchema, curated_schema
 from components.example_gen.record import CLASS_NAMES, NORMAL, PNEUMONIA
 from tests.components.example_gen.samples import film, to_example
 
+DATASETS = ("pediatric", "nih")
 UNKNOWN_WHEN_SERVED = ("label", "findings", "etiology", "boxes")
 
 
 @pytest.fixture(scope="module")
 def schema() -> schema_pb2.Schema:
-    return text_format.Parse(curated_schema(), schema_pb2.Schema())
+    return text_format.Parse(curated_schema(DATASETS), schema_pb2.Schema())
 
 
 def examples() -> list[tf.train.Example]:
@@ -38,6 +39,8 @@ def examples() -> list[tf.train.Example]:
             "age_years": (0, 57, 120, None)[number],
             "sex": ("F", "M", None, "F")[number],
             "view_position": ("PA", "AP", None, "PA")[number],
+            "modality": ("CR", "DX", None, "RG")[number],
+            "body_part": ("CHEST", "THORAX", None, "LUNG")[number],
             "follow_up": number,
             "boxes": ((0.0, 0.25, 0.5, 0.75),) * label,
         }
@@ -112,6 +115,35 @@ def test_the_label_is_asked_for_in_training_and_not_in_serving(
     found = statistics(served, tmp_path, schema)
     assert anomalies(found, schema, "SERVING") == {}
     assert set(anomalies(found, schema, "TRAINING")) == {"label", "findings"}
+
+
+def test_a_dataset_is_added_without_an_edit_of_the_schema(
+    tmp_path: Path, schema: schema_pb2.Schema
+) -> None:
+    found = statistics([to_example(film(1), dataset="mimic")], tmp_path, schema)
+    assert "dataset" in anomalies(found, schema)
+    for datasets in ([*DATASETS, "mimic"], []):
+        wider = text_format.Parse(curated_schema(datasets), schema_pb2.Schema())
+        assert anomalies(found, wider) == {}
+
+
+def test_what_names_an_image_or_stands_for_the_split_is_not_compared(
+    schema: schema_pb2.Schema,
+) -> None:
+    compared = {one.name for one in schema.feature if one.HasField("skew_comparator")}
+    drifting = {one.name for one in schema.feature if one.HasField("drift_comparator")}
+    uncompared = {one.name for one in schema.feature} - compared
+    assert compared == drifting
+    assert uncompared == {
+        "image/encoded",
+        "image/sha256",
+        "dataset",
+        "filename",
+        "patient_id",
+        "source_split",
+        "label",
+        "boxes",
+    }
 
 
 def test_labels_are_the_classes(schema: schema_pb2.Schema) -> None:

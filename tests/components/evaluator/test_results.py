@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from apache_beam.options.pipeline_options import PipelineOptions
-from sklearn.metrics import recall_score, roc_auc_score
+from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
 from components.evaluator import results
 from components.evaluator.eval_config import SIGNATURE, build_eval_config
@@ -134,6 +134,8 @@ def test_figures_are_those_that_sklearn_finds(
         assert one.auc == pytest.approx(roc_auc_score(cases.label, cases.score), abs=2e-3)
         assert one.sensitivity == pytest.approx(recall_score(cases.label, decisions))
         assert one.specificity == pytest.approx(recall_score(cases.label, decisions, pos_label=0))
+        assert one.ppv == pytest.approx(precision_score(cases.label, decisions))
+        assert one.npv == pytest.approx(precision_score(cases.label, decisions, pos_label=0))
 
 
 def test_what_a_slice_of_one_class_does_not_define_is_none(
@@ -143,7 +145,7 @@ def test_what_a_slice_of_one_class_does_not_define_is_none(
     for name in ("etiology bacteria", "etiology virus"):
         one = by_name[name]
         assert one.n == one.positives == len(evaluation.cases_of(one)) > 0
-        assert one.auc is one.specificity is None
+        assert one.auc is one.specificity is one.ppv is one.npv is None
         assert one.sensitivity is not None
     normal = by_name["etiology none"]
     assert normal.positives == 0
@@ -162,7 +164,7 @@ def test_a_model_that_meets_its_floors_is_blessed_in_spite_of_undefined_slices(
 
 
 def result(dataset: str, auc: float | None) -> SliceResult:
-    return SliceResult({"dataset": dataset}, 50, 20, auc, 0.9, 0.8)
+    return SliceResult({"dataset": dataset}, 50, 20, auc, 0.9, 0.8, 0.7, 0.9)
 
 
 @pytest.mark.parametrize(
@@ -191,8 +193,8 @@ def test_a_gate_says_what_was_compared(auc: float | None, passed: bool, sentence
 
 
 def test_every_dataset_is_judged_on_its_own_slice() -> None:
-    pooled = SliceResult({}, 100, 40, 0.99, 0.9, 0.9)
-    women = SliceResult({"dataset": "nih", "sex": "F"}, 20, 9, 0.99, 0.9, 0.9)
+    pooled = SliceResult({}, 100, 40, 0.99, 0.9, 0.9, 0.9, 0.9)
+    women = SliceResult({"dataset": "nih", "sex": "F"}, 20, 9, 0.99, 0.9, 0.9, 0.9, 0.9)
     slices = [pooled, result("nih", 0.6), result("pediatric", 0.98), women]
     gates = results.judge(slices, {"pediatric": 0.95, "nih": 0.7})
     assert [(gate.name, gate.passed) for gate in gates] == [

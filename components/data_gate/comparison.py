@@ -1,0 +1,121 @@
+"""How far apart two sets of images are, feature by feature.
+
+TFDV's own validators measure, by the comparators of the schema. Each dataset is compared with
+itself: between datasets a difference is expected, and only shown.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import tensorflow_data_validation as tfdv
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+
+from components.data_gate import tables
+from components.data_gate.comparators import compared_features
+from components.data_gate.distance import Comparison, Distance, Kind
+from components.data_gate.settings import DataGateSettings
+from components.data_gate.tables import Statistics
+
+TRAIN = "train"
+EVALUATED = ("val", "test")
+LAST_RUN = "last run's train"
+
+# The statistics of each dataset, by split.
+Splits = Mapping[str, Mapping[str, Statistics]]
+
+
+def compare(
+    splits: Splits,
+    baseline: Mapping[str, Statistics],
+    schema: schema_pb2.Schema,
+    settings: DataGateSettings,
+) -> list[Comparison]:
+    """Compare train with the other splits, with the last run, and the datasets with each other.
+
+    Args:
+      splits: of this run.
+      baseline: of the train split of the last accepted run; empty if there was none.
+      schema: its comparators say what is measured.
+      settings: the limits.
+    """
+    limits = {
+        Kind.SKEW: settings.skew_limits(),
+        Kind.DRIFT: settings.drift_limits(),
+        Kind.EXPECTED: {},
+    }
+    return [
+        Comparison(
+            kind=kind,
+            dataset=dataset,
+            first=first.name,
+            second=second.name,
+            images=(first.statistics.num_examples, second.statistics.num_examples),
+            gated=kind is not Kind.EXPECTED
+            and min(first.statistics.num_examples, second.statistics.num_examples)
+            >= settings.min_images,
+            distances=tuple(
+                _distances(
+                    _measure(kind, first.statistics, second.statistics, schema),
+                    (first.statistics, second.statistics),
+                    limits[kind],
+                )
+            ),
+        )
+        for kind, dataset, first, second in _pairs(splits, baseline)
+    ]
+
+
+class _Side(NamedTuple):
+    name: str
+    statistics: Statistics
+
+
+def _pairs(
+    splits: Splits, baseline: Mapping[str, Statistics]
+) -> Iterator[tuple[Kind, str, _Side, _Side]]:
+    train = splits[TRAIN]
+    for dataset, own in train.items():
+        for split in EVALUATED:
+            if dataset in splits[split]:
+                other = _Side(split, splits[split][dataset])
+                yield Kind.SKEW, dataset, _Side(TRAIN, own), other
+        if dataset in baseline:
+            yield Kind.DRIFT, dataset, _Side(TRAIN, own), _Side(LAST_RUN, baseline[dataset])
+    for one, two in itertools.combinations(train, 2):
+        yield Kind.EXPECTED, f"{one} and {two}", _Side(one, train[one]), _Side(two, train[two])
+
+
+def _distances(
+    measured: Mapping[str, float], pair: tuple[Statistics, Statistics], limits: Mapping[str, float]
+) -> Iterator[Distance]:
+    known = [_features_with_values(one) for one in pair]
+    for feature, measure in compared_features().items():
+        having = sum(feature in one for one in known)
+        if having:
+            # TFDV is silent on a feature that only one of them has, or measures a part of it.
+            value = measured.get(feature, 1.0) if having == len(pair) else 1.0
+            yield Distance(feature, measure, value, limits.get(feature))
+
+
+def _measure(
+    kind: Kind, first: Statistics, second: Statistics, schema: schema_pb2.Schema
+) -> dict[str, float]:
+    other = "previous_statistics" if kind is Kind.DRIFT else "serving_statistics"
+    found = tfdv.validate_statistics(_as_list(first), schema, **{other: _as_list(second)})
+    # A rounding error can make a divergence of nothing negative.
+    return {
+        ".".join(one.path.step): max(0.0, measurement.value)
+        for one in found.drift_skew_info
+        for measurement in (*one.skew_measurements, *one.drift_measurements)
+    }
+
+
+def _as_list(one: Statistics) -> statistics_pb2.DatasetFeatureStatisticsList:
+    return statistics_pb2.DatasetFeatureStatisticsList(datasets=[one])
+
+
+def _features_with_values(statistics: Statistics) -> set[str]:
+    return {tables.feature_name(one) for one in statistics.features if tables.images_with(one)}
