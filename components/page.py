@@ -7,7 +7,7 @@ from typing import Any
 
 import jinja2
 
-DISCLAIMER = "Research and education only: not a diagnostic device."
+from components.disclaimer import DISCLAIMER
 
 
 def render(

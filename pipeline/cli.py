@@ -7,9 +7,8 @@ import sys
 
 import click
 
+from components.disclaimer import DISCLAIMER
 from components.errors import InputError
-
-DISCLAIMER = "Research and education only: not a diagnostic device."
 
 # Subcommands are imported when they are used: TFX alone takes ten seconds to import.
 _COMMANDS = {

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.cli import DISCLAIMER
+from components.disclaimer import DISCLAIMER
 
 _FIGURES = ("auc", "sensitivity", "specificity")
 _HEADINGS = {"auc": "AUC", "ppv": "PPV", "npv": "NPV"}

@@ -18,9 +18,8 @@ from components.data_gate.comparators import compared_features
 from components.data_gate.distance import Comparison, Distance, Kind
 from components.data_gate.settings import DataGateSettings
 from components.data_gate.tables import Statistics
+from components.example_gen.split import TEST, TRAIN, VALIDATION
 
-TRAIN = "train"
-EVALUATED = ("val", "test")
 LAST_RUN = "last run's train"
 
 # The statistics of each dataset, by split.
@@ -46,26 +45,23 @@ def compare(
         Kind.DRIFT: settings.drift_limits(),
         Kind.EXPECTED: {},
     }
-    return [
-        Comparison(
-            kind=kind,
-            dataset=dataset,
-            first=first.name,
-            second=second.name,
-            images=(first.statistics.num_examples, second.statistics.num_examples),
-            gated=kind is not Kind.EXPECTED
-            and min(first.statistics.num_examples, second.statistics.num_examples)
-            >= settings.min_images,
-            distances=tuple(
-                _distances(
-                    _measure(kind, first.statistics, second.statistics, schema),
-                    (first.statistics, second.statistics),
-                    limits[kind],
-                )
-            ),
+    found = []
+    for kind, dataset, first, second in _pairs(splits, baseline):
+        pair = (first.statistics, second.statistics)
+        images = (pair[0].num_examples, pair[1].num_examples)
+        measured = _measure(kind, *pair, schema)
+        found.append(
+            Comparison(
+                kind=kind,
+                dataset=dataset,
+                first=first.name,
+                second=second.name,
+                images=images,
+                gated=kind is not Kind.EXPECTED and min(images) >= settings.min_images,
+                distances=tuple(_distances(measured, pair, limits[kind])),
+            )
         )
-        for kind, dataset, first, second in _pairs(splits, baseline)
-    ]
+    return found
 
 
 class _Side(NamedTuple):
@@ -78,7 +74,7 @@ def _pairs(
 ) -> Iterator[tuple[Kind, str, _Side, _Side]]:
     train = splits[TRAIN]
     for dataset, own in train.items():
-        for split in EVALUATED:
+        for split in (VALIDATION, TEST):
             if dataset in splits[split]:
                 other = _Side(split, splits[split][dataset])
                 yield Kind.SKEW, dataset, _Side(TRAIN, own), other

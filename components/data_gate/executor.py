@@ -23,6 +23,8 @@ from components.data_gate.problems import Anomaly
 from components.data_gate.settings import DataGateSettings
 from components.data_gate.tables import Statistics
 from components.errors import InputError
+from components.example_gen import report as ingest_report
+from components.example_gen.split import TRAIN
 
 STATISTICS = "statistics"
 ANOMALIES = "anomalies"
@@ -36,7 +38,6 @@ CODE = "code"
 
 HTML_FILE = "data.html"
 INDEX_FILE = "data.json"
-INGEST_FILE = "ingest.json"
 
 
 class DataError(InputError):
@@ -54,7 +55,7 @@ class DataReportExecutor(base_executor.BaseExecutor):
     ) -> None:
         """Run the node, see `DataReport`."""
         settings = DataGateSettings.model_validate_json(exec_properties[SETTINGS])
-        ingest = json.loads(_read(input_dict[INGEST], INGEST_FILE))
+        ingest = json.loads(_read(input_dict[INGEST], ingest_report.FILE_NAME))
         schema = text_format.Parse(_read(input_dict[SCHEMA], SCHEMA_FILE), schema_pb2.Schema())
         statistics = _read_statistics(artifact_utils.get_single_instance(input_dict[STATISTICS]))
         anomalies = _read_anomalies(artifact_utils.get_single_instance(input_dict[ANOMALIES]))
@@ -73,8 +74,8 @@ class DataReportExecutor(base_executor.BaseExecutor):
         folder = artifact_utils.get_single_uri(output_dict[REPORT])
         index = json.dumps(report.index(found), indent=2, ensure_ascii=False) + "\n"
         for name, text in {INDEX_FILE: index, HTML_FILE: report.render_html(found)}.items():
-            with fileio.open(f"{folder}/{name}", "w") as file:
-                file.write(text)
+            with fileio.open(f"{folder}/{name}", "wb") as file:
+                file.write(text.encode())
 
 
 class DataGateExecutor(base_executor.BaseExecutor):
@@ -117,8 +118,8 @@ def _refusal(said: Sequence[str], page: str) -> str:
 
 
 def _read(artifacts: Sequence[types.Artifact], name: str) -> str:
-    with fileio.open(f"{artifact_utils.get_single_uri(list(artifacts))}/{name}") as file:
-        return file.read()
+    with fileio.open(f"{artifact_utils.get_single_uri(list(artifacts))}/{name}", "rb") as file:
+        return file.read().decode()
 
 
 def _read_statistics(artifact: types.Artifact) -> dict[str, dict[str, Statistics]]:
@@ -132,7 +133,7 @@ def _read_baseline(artifacts: Sequence[types.Artifact] | None) -> dict[str, Stat
     """The train split of the last accepted run; nothing, if there was none."""
     if not artifacts:
         return {}
-    return _read_split(artifact_utils.get_single_uri(list(artifacts)), comparison.TRAIN)
+    return _read_split(artifact_utils.get_single_uri(list(artifacts)), TRAIN)
 
 
 def _read_split(folder: str, split: str) -> dict[str, Statistics]:

@@ -10,8 +10,8 @@ from typing import Any
 from components.data_gate.distance import Comparison, Distance, Kind
 from components.data_gate.settings import DataGateSettings
 from components.example_gen.record import CLASS_NAMES
+from components.example_gen.split import SPLITS
 
-SPLITS = ("train", "val", "test")
 AS_PUBLISHED = "as_published"
 
 # The files and reasons of everything that was left out.

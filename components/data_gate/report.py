@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import markupsafe
@@ -16,6 +16,7 @@ from components.data_gate.distance import Comparison, Distance, Kind
 from components.data_gate.problems import Anomaly, Problem
 from components.data_gate.settings import DataGateSettings
 from components.data_gate.tables import Statistics
+from components.disclaimer import DISCLAIMER
 from components.example_gen.record import CLASS_NAMES
 
 
@@ -45,7 +46,7 @@ class Report:
 def index(report: Report) -> dict[str, Any]:
     """The findings as plain values for JSON."""
     return {
-        "disclaimer": page.DISCLAIMER,
+        "disclaimer": DISCLAIMER,
         "problems": [dataclasses.asdict(one) for one in report.problems],
         "notes": list(report.notes),
         "anomalies": [dataclasses.asdict(one) for one in report.anomalies],
@@ -174,7 +175,8 @@ def _expected(comparisons: Sequence[Comparison]) -> _Table | None:
 
 
 def _rows(
-    statistics: Mapping[str, Mapping[str, Statistics]], table: Any
+    statistics: Mapping[str, Mapping[str, Statistics]],
+    table: Callable[[Statistics], Sequence[tables.Numbers | tables.Names]],
 ) -> dict[str, dict[str, list[tuple[str, Any]]]]:
     """By dataset and feature: the split and its row."""
     found: dict[str, dict[str, list[tuple[str, Any]]]] = collections.defaultdict(

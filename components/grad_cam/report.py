@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components import page
+from components.disclaimer import DISCLAIMER
 from components.grad_cam.cases import Outcome, SelectedCase, log_odds
 
 # The probability scale of a case: log odds from 0.1 % to 99.9 %.
@@ -97,7 +98,7 @@ def render_html(report: Report) -> str:
 def index(report: Report) -> dict[str, Any]:
     """The same as plain values for JSON, the overlays by relative path."""
     return {
-        "disclaimer": page.DISCLAIMER,
+        "disclaimer": DISCLAIMER,
         "split": report.split,
         "model": report.model,
         "class_names": list(report.class_names),

@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from components.disclaimer import DISCLAIMER
 from components.example_gen import listing, registry
 from components.example_gen.listing import DatasetError, Listing
 from components.example_gen.public import checksums, published
 from components.example_gen.public import fetch as fetching
 from components.example_gen.public.fetch import Fetched
 from components.example_gen.record import CLASS_NAMES
-from pipeline.cli import DISCLAIMER
 
 _DATASET = click.Choice(sorted(registry.DATASETS))
 _SYNTHETIC = click.Choice(["nih", "pediatric"])
@@ -137,7 +137,8 @@ def inspect(folder: Path, dataset: str | None, as_json: bool) -> None:
 
     No image is opened: damaged ones are found when they are read.
     """
-    found = []
+    found: list[tuple[Path, Listing]] = []
+    unusable: list[str] = []
     for name in [dataset] if dataset else sorted(registry.DATASETS):
         try:
             root = registry.find_root(name, folder)
@@ -145,10 +146,15 @@ def inspect(folder: Path, dataset: str | None, as_json: bool) -> None:
             if dataset:
                 raise
             continue
-        found.append((root, registry.list_files(name, root)))
+        try:
+            found.append((root, registry.list_files(name, root)))
+        except DatasetError as error:  # the other sets are still worth to be listed
+            unusable.append(f"{name}: {error}")
     if not found:
         names = " nor ".join(sorted(registry.DATASETS))
-        raise DatasetError(f"{folder} holds neither the {names} dataset")
+        raise DatasetError("\n".join(unusable) or f"{folder} holds neither the {names} dataset")
+    for text in unusable:
+        click.echo(text, err=True)
     if as_json:
         click.echo(json.dumps([_counts(root, one) for root, one in found], indent=2))
         return

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli import DISCLAIMER
+from components.disclaimer import DISCLAIMER
 
 if TYPE_CHECKING:
     from serving.prediction import Outcome, Predictor

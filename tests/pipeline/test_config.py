@@ -39,7 +39,7 @@ def test_every_bundled_experiment_loads(name: str) -> None:
 
 
 def test_the_bundled_experiments() -> None:
-    assert experiment_names() == ["both", "demo", "nih", "pediatric"]
+    assert experiment_names() == ["both", "demo", "dicom", "nih", "pediatric"]
 
 
 def test_a_file_is_an_experiment_named_after_it(yaml_file: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_misspelt_experiment_is_suggested() -> None:
 
 def test_an_unknown_experiment_lists_those_that_are() -> None:
     text = message("zzz")
-    assert text.startswith("no experiment 'zzz'. There are both, demo, nih, pediatric; ")
+    assert text.startswith("no experiment 'zzz'. There are both, demo, dicom, nih, pediatric; ")
 
 
 @pytest.mark.parametrize("name", ["missing.yaml", "missing.yml"])

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components import page
 from components.data_gate import comparators, facets, problems, report
 from components.data_gate.comparison import compare
 from components.data_gate.problems import Anomaly
 from components.data_gate.report import Report
 from components.data_gate.settings import DataGateSettings
 from components.data_gate.tables import Statistics
+from components.disclaimer import DISCLAIMER
 from tests.components.data_gate.samples import account, films, statistics_of
 
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}'
@@ -107,7 +107,7 @@ def test_every_problem_and_its_remedy_is_on_the_page(faulty: Report, faulty_page
         "skew",
     }
     assert f"The data is refused for {len(faulty.problems)} problems" in text
-    said = [page.DISCLAIMER, *faulty.notes]
+    said = [DISCLAIMER, *faulty.notes]
     said += [words for one in faulty.problems for words in (one.sentence, one.remedy)]
     for words in said:
         assert words in text

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from components import page
+from components.disclaimer import DISCLAIMER
 from components.grad_cam import cases, overlay, report
 
 PNG = overlay.to_png(np.zeros((4, 4), np.uint8))
@@ -109,7 +109,7 @@ def test_the_case_says_all_that_is_known():
     text = Page(report.render_html(a_report(explained()))).text
 
     for said in (
-        page.DISCLAIMER,
+        DISCLAIMER,
         "film.png",
         "False negative",
         "0.123, threshold 0.400",

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from components.disclaimer import DISCLAIMER
 from components.example_gen.public import published
-from pipeline.cli import DISCLAIMER, cli, main
+from pipeline.cli import cli, main
 from tests.components.example_gen.public.kaggle_stub import (
     TINY_NIH,
     TINY_PEDIATRIC,

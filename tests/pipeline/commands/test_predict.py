@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from components.disclaimer import DISCLAIMER
 from pipeline.commands import predict as command
-from pipeline.commands.predict import DISCLAIMER, newest_pushed_model, predict
+from pipeline.commands.predict import newest_pushed_model, predict
 from serving.client import DEFAULT_MODEL_NAME
 from serving.prediction import PredictionError
 from serving.saved_model import SavedModelPredictor
