@@ -9,6 +9,7 @@ several copies of every element, and spends more on a small one than on its cont
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import threading
@@ -21,7 +22,7 @@ import apache_beam as beam
 from components import progress
 from components.example_gen import example, imaging
 from components.example_gen.bad_image import BadImageError
-from components.example_gen.listing import Fate, LeftOut
+from components.example_gen.listing import DatasetError, Fate, LeftOut
 from components.example_gen.perceptual_hash import perceptual_hash
 from components.example_gen.record import ImageFacts, XrayFile
 from components.example_gen.split import Surveyed
@@ -120,12 +121,23 @@ def _survey(file: XrayFile) -> dict:
     return dataclasses.asdict(Surveyed(file, facts)) | {"look": perceptual_hash(grey).hex()}
 
 
+def _read_again(image: Surveyed) -> bytes:
+    path = Path(image.file.path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path} was there, and is not any more: run again") from error
+    if hashlib.sha256(data).hexdigest() != image.facts.sha256:
+        raise DatasetError(f"{path} was changed while it was read: run again")
+    return data
+
+
 class _Encode(beam.DoFn):
     def __init__(self, total: int):
         self._total = total
 
     def process(self, images: list[Surveyed]) -> Iterator[bytes]:
         for image in images:
-            encoded = imaging.servable_bytes(Path(image.file.path).read_bytes())
+            encoded = imaging.servable_bytes(_read_again(image))
             yield example.to_example(image.file, image.facts, encoded).SerializeToString()
             _COUNTER.add("images written", self._total)

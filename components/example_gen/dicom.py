@@ -257,7 +257,7 @@ def _file(
     """
     age_text, sex_text = row.age or header["PatientAge"], row.sex or header["PatientSex"]
     age, sex = table.parse_age(age_text), table.parse_sex(sex_text)
-    follow_up = int(row.follow_up) if row.follow_up.isdecimal() else None
+    follow_up = table.parse_count(row.follow_up)
     assert findings.label is not None
     file = XrayFile(
         path=path,

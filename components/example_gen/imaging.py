@@ -138,11 +138,18 @@ def _grey(image: PIL.Image.Image, data: bytes) -> np.ndarray:
         turn = _turn(image, data)
         upright = image if turn is None else image.transpose(turn)
         if upright.mode in _SIXTEEN_BIT:
-            return (np.clip(np.asarray(upright), 0, 65_535) // 257).astype(np.uint8)
+            return _eight_bit(np.asarray(upright))
         return np.asarray(upright.convert("L"))
     # The decoders raise many kinds for damaged data: OSError, SyntaxError, tf.errors ...
     except Exception as error:
         raise BadImageError(_DAMAGED) from error
+
+
+def _eight_bit(levels: np.ndarray) -> np.ndarray:
+    """Grey levels of more bits as uint8; films have 10, 12 or 14 as well as 16."""
+    levels = np.clip(levels, 0, 65_535)
+    depth = next(bits for bits in (8, 10, 12, 14, 16) if levels.max() < 2**bits)
+    return (levels >> (depth - 8)).astype(np.uint8)
 
 
 def _colour(image: PIL.Image.Image) -> float:

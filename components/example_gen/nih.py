@@ -37,6 +37,7 @@ _LISTS = {"train_val_list.txt": "train_val", "test_list.txt": "test"}
 # The boxes are in the pixel frame of the published images.
 _BOX_FRAME = 1024.0
 _NO_PATIENT = "row of the table without a patient"
+_DISPUTED = "rows of the table that contradict each other"
 _OWN_NAME = re.compile(r"(?P<patient>\d{8})_\d{3}\.png")
 
 Box = tuple[float, float, float, float]
@@ -64,15 +65,19 @@ def list_files(root: Path, source: Source) -> Listing:
     boxes = _read_boxes(root / _BOXES, ignored)
     published = _published(root)
     files: list[XrayFile] = []
-    seen: set[str] = set()
+    # What the first row of each image said.
+    said: dict[str, str] = {}
+    disputed: set[str] = set()
     for row in rows:
-        found = _examine(row, images, seen)
+        found = _examine(row, images, said, disputed)
         if isinstance(found, LeftOut):
             left_out.append(found)
             continue
         name = Path(found).name
         split = published.get(name)
         files.append(_file(row, found, boxes.get(name, ()), split, ignored))
+    left_out += [LeftOut(file.path, _DISPUTED) for file in files if file.path in disputed]
+    files = [file for file in files if file.path not in disputed]
     left_out += images.rest()
     if not files:
         raise DatasetError(_useless(path, root, len(rows), len(images), left_out))
@@ -80,7 +85,9 @@ def list_files(root: Path, source: Source) -> Listing:
     return Listing(NAME, tuple(files), tuple(left_out), tuple(ignored), tables)
 
 
-def _examine(row: table.Row, images: ImageIndex, seen: set[str]) -> str | LeftOut:
+def _examine(
+    row: table.Row, images: ImageIndex, said: dict[str, str], disputed: set[str]
+) -> str | LeftOut:
     """The path of a row's image, or why the row is left out."""
     if not row.image:
         return LeftOut(f"line {row.line}", "row of the table that is malformed")
@@ -89,9 +96,13 @@ def _examine(row: table.Row, images: ImageIndex, seen: set[str]) -> str | LeftOu
     except OutsideError:
         return LeftOut(row.image, "path in the table leads out of the data root")
     # An image may be named in several ways, such as by its path and by its name.
-    if (path or row.image) in seen:
-        return LeftOut(row.image, "row repeats an earlier row of the table", Fate.DUPLICATE)
-    seen.add(path or row.image)
+    image = path or row.image
+    if image in said:
+        if said[image] == row.findings:
+            return LeftOut(row.image, "row repeats an earlier row of the table", Fate.DUPLICATE)
+        disputed.add(image)
+        return LeftOut(row.image, _DISPUTED)
+    said[image] = row.findings
     if path is None:
         return table.without_image(row)
     if not _patient(row):

@@ -77,7 +77,6 @@ def download(dataset: PublicDataset, out: Path, cache: Path) -> Path:
 @contextlib.contextmanager
 def _kagglehub_in(cache: Path) -> Iterator[None]:
     """Let kagglehub work in a folder, and say what it says on standard error."""
-
     settings = {
         "KAGGLEHUB_CACHE": str(cache),
         # Kaggle's and Colab's notebooks would answer with a folder that is not ours to change.
@@ -86,7 +85,7 @@ def _kagglehub_in(cache: Path) -> Iterator[None]:
     }
     for handler in logging.getLogger("kagglehub").handlers:
         if type(handler) is logging.StreamHandler:  # not a file's, which is one too
-            handler.setStream(sys.stderr)
+            handler.stream = sys.stderr  # setStream would flush the old one, which may be closed
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:

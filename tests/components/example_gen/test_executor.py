@@ -6,7 +6,7 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from components.example_gen.listing import DatasetError
 from components.example_gen.record import CLASS_NAMES
 from components.example_gen.settings import Quality, Split
 from components.example_gen.source import Source
-from components.example_gen.split import SPLITS, TEST_UNSAMPLED
+from components.example_gen.split import SPLITS, TEST_UNSAMPLED, divide
 from components.example_gen.synthetic.layouts import synthesize
 from tests.components.example_gen.samples import (
     FRACTIONS,
@@ -385,6 +385,22 @@ def test_an_image_in_two_datasets_is_refused(tmp_path: Path) -> None:
                 registry.list_files("nih", root),
             ]
         )
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(b"other")])
+def test_a_film_that_changes_between_the_passes_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object]
+) -> None:
+    root = write_pediatric(tmp_path, 16)
+    film = sorted(root.rglob("*.jpeg"))[0]
+
+    def divide_late(*arguments: Any) -> Any:
+        change(film)
+        return divide(*arguments)
+
+    monkeypatch.setattr(executor, "divide", divide_late)
+    with pytest.raises(DatasetError, match=f"{film.name}.* run again"):
+        ingest(tmp_path, tmp_path / "out", datasets=["pediatric"])
 
 
 def test_a_dataset_that_is_not_there(tmp_path: Path) -> None:

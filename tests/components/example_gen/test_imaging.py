@@ -178,6 +178,14 @@ def test_depths_that_the_decoder_mends_itself(data: bytes) -> None:
     np.testing.assert_allclose(grey, GREY, atol=15)
 
 
+@pytest.mark.parametrize("depth", [8, 10, 12, 14, 16])
+def test_more_bits_become_eight_from_black_to_white(depth: int) -> None:
+    levels = np.linspace(0, 2**depth - 1, 64 * 64).astype(np.uint16).reshape(64, 64)
+    rewritten = decode(imaging.servable_bytes(encode(levels)))
+    np.testing.assert_allclose(rewritten, levels / (2**depth - 1) * 255, atol=1)
+    assert (rewritten[0, 0], rewritten[-1, -1]) == (0, 255)
+
+
 TURNS = {
     2: lambda upright: upright[:, ::-1],
     3: lambda upright: upright[::-1, ::-1],

@@ -160,6 +160,29 @@ def test_no_row_stops_the_listing(
     assert found.read == 2
 
 
+def test_rows_that_contradict_each_other_say_nothing_of_their_image(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        write(tmp_path / "images" / name, IMAGE)
+    write_nih_table(
+        tmp_path,
+        [
+            nih_row("a.png"),
+            nih_row("b.png"),
+            nih_row("a.png", findings="Pneumonia"),
+            nih_row("c.png", findings="Mass"),
+            nih_row("c.png", findings="Pneumonia"),
+        ],
+    )
+    found = list_files(tmp_path)
+    assert [file.filename for file in found.files] == ["b.png"]
+    reasons = collections.Counter(one.reason for one in found.left_out)
+    assert reasons == {
+        "rows of the table that contradict each other": 3,
+        "other finding, neither normal nor pneumonia": 1,
+    }
+    assert found.read == 5
+
+
 def test_rows_and_images_that_do_not_match(tmp_path: Path) -> None:
     write(tmp_path / "images/without_row.png", IMAGE)
     write(tmp_path / "images/a.png", IMAGE)
@@ -168,7 +191,7 @@ def test_rows_and_images_that_do_not_match(tmp_path: Path) -> None:
         tmp_path,
         [
             nih_row("a.png", patient=1),
-            nih_row("a.png", patient=2, findings="Pneumonia"),
+            nih_row("a.png", patient=2),
             nih_row("b.png", patient=""),
             nih_row("without_image.png"),
         ],

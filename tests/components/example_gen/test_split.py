@@ -232,6 +232,19 @@ def test_normals_are_taken_by_whole_patients_but_for_the_last() -> None:
     assert sorted(films.values()) == [2, 5, 5]
 
 
+def test_which_normals_are_kept_depends_on_the_salt_and_not_on_their_names() -> None:
+    surveyed = [image(f"{number:02d}", str(number), NORMAL, "nih") for number in range(40)]
+    surveyed += [image("p", f"p{number}", PNEUMONIA, "nih", number) for number in range(10)]
+    kept = []
+    for salt in ("cxr", "other"):
+        plan = SplitPlan({"train": 1.0, "val": 0.0, "test": 0.0}, salt, {"nih": 1.0})
+        train = divide(surveyed, plan).splits[TRAIN]
+        kept.append({one.file.path for one in train if one.file.label == NORMAL})
+    first = {one.file.path for one in surveyed[:10]}
+    assert first not in kept
+    assert kept[0] != kept[1]
+
+
 def test_more_pneumonias_keep_the_normals_that_were_kept() -> None:
     normals = [image(str(number), str(number), NORMAL, "nih") for number in range(50)]
     plan = SplitPlan({"train": 1.0, "val": 0.0, "test": 0.0}, "cxr", {"nih": 1.0})
