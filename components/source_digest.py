@@ -23,7 +23,8 @@ def source_digest(*nodes: str) -> str:
     To a node with a template belongs what all pages share.
 
     Args:
-      *nodes: names of folders in `components/`; name the node's own and those it calls.
+      *nodes: folders in `components/`, such as `trainer` or `example_gen/images`; name the node's
+        own and those it calls.
 
     Raises:
       ValueError: if there is no such folder.

@@ -64,7 +64,7 @@ def create_pipeline(
         split=config.data.split,
         quality=config.data.quality,
         fingerprint=places.fingerprint,
-        code=source_digest("example_gen"),
+        code=source_digest("example_gen", "example_gen/datasets", "example_gen/images"),
     ).with_beam_pipeline_args(beam_args(config.beam.workers or ALL_CORES))
     examples = example_gen.outputs["examples"]
 

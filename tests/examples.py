@@ -6,7 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.example_gen import example, imaging, record
+from components.example_gen import example, record
+from components.example_gen.images import imaging
 
 
 def xray_file(patient: str = "1", label: int = record.NORMAL, **values: Any) -> record.XrayFile:

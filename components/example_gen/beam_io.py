@@ -20,10 +20,11 @@ from typing import TypeVar
 import apache_beam as beam
 
 from components import progress
-from components.example_gen import example, imaging
-from components.example_gen.bad_image import BadImageError
-from components.example_gen.listing import DatasetError, Fate, LeftOut
-from components.example_gen.perceptual_hash import perceptual_hash
+from components.example_gen import example
+from components.example_gen.datasets.listing import DatasetError, Fate, LeftOut
+from components.example_gen.images import imaging
+from components.example_gen.images.bad_image import BadImageError
+from components.example_gen.images.perceptual_hash import perceptual_hash
 from components.example_gen.record import ImageFacts, XrayFile
 from components.example_gen.split import Surveyed
 

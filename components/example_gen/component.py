@@ -11,8 +11,8 @@ from tfx.types import component_spec
 
 from components.example_gen import executor
 from components.example_gen.artifacts import IngestReport
+from components.example_gen.datasets.source import Source
 from components.example_gen.settings import Quality, Split
-from components.example_gen.source import Source
 
 
 class XrayExampleGenSpec(component_spec.ComponentSpec):
@@ -46,7 +46,7 @@ class XrayExampleGen(base_beam_component.BaseBeamComponent):
             split=Split(salt="cxr"),
             quality=Quality(),
             fingerprint=fingerprint_of_the_files,
-            code=source_digest("example_gen"),
+            code=source_digest("example_gen", "example_gen/datasets", "example_gen/images"),
         )
 
     Component `outputs` contains:

@@ -14,13 +14,14 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components import progress
-from components.example_gen import beam_io, ingest_page, registry, report
-from components.example_gen.imaging import read_image
-from components.example_gen.listing import DatasetError, LeftOut, Listing
-from components.example_gen.near_duplicates import find_near_duplicates
+from components.example_gen import beam_io, ingest_page, report
+from components.example_gen.datasets import registry
+from components.example_gen.datasets.listing import DatasetError, LeftOut, Listing
+from components.example_gen.datasets.source import Source
+from components.example_gen.images.imaging import read_image
+from components.example_gen.images.near_duplicates import find_near_duplicates
 from components.example_gen.quality import faults
 from components.example_gen.settings import Quality, Split
-from components.example_gen.source import Source
 from components.example_gen.split import (
     TEST_UNSAMPLED,
     Division,

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 
 from components import page
-from components.example_gen import imaging, listing
-from components.example_gen.bad_image import BadImageError
-from components.example_gen.listing import Fate, LeftOut
+from components.example_gen.datasets import listing
+from components.example_gen.datasets.listing import Fate, LeftOut
+from components.example_gen.images import imaging
+from components.example_gen.images.bad_image import BadImageError
 from components.example_gen.record import CLASS_NAMES
 from components.example_gen.report import KEPT, Ingest
 from components.example_gen.split import Surveyed

@@ -7,10 +7,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from components.example_gen import listing
+from components.example_gen.datasets import listing
+from components.example_gen.datasets.listing import DatasetError, Fate, LeftOut, Listing
+from components.example_gen.images.near_duplicates import Found
 from components.example_gen.leakage import Leakage, leakage
-from components.example_gen.listing import DatasetError, Fate, LeftOut, Listing
-from components.example_gen.near_duplicates import Found
 from components.example_gen.record import CLASS_NAMES
 from components.example_gen.settings import Quality, Split
 from components.example_gen.split import TEST_UNSAMPLED, Division, Surveyed

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from components.example_gen import registry
-from components.example_gen.source import Source
+from components.example_gen.datasets import registry
+from components.example_gen.datasets.source import Source
 from components.settings import Settings
 
 

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from components.example_gen.listing import DatasetError, Fate, LeftOut
+from components.example_gen.datasets.listing import DatasetError, Fate, LeftOut
 from components.example_gen.record import NORMAL, PNEUMONIA, ImageFacts, XrayFile
 
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "val", "test")

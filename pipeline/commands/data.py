@@ -14,8 +14,8 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from components.disclaimer import DISCLAIMER
-from components.example_gen import listing, registry
-from components.example_gen.listing import DatasetError, Listing
+from components.example_gen.datasets import listing, registry
+from components.example_gen.datasets.listing import DatasetError, Listing
 from components.example_gen.public import checksums, published
 from components.example_gen.public import fetch as fetching
 from components.example_gen.public.fetch import Fetched

@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from components.errors import InputError
-from components.example_gen import listing, registry
-from components.example_gen.listing import DatasetError, Listing
-from components.example_gen.source import Source
+from components.example_gen.datasets import listing, registry
+from components.example_gen.datasets.listing import DatasetError, Listing
+from components.example_gen.datasets.source import Source
 from pipeline.config import Config, ConfigError, experiment_names, load_config
 from pipeline.console import noise_to
 

@@ -25,10 +25,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from components.example_gen import nih
-from components.example_gen.registry import ANYWHERE
+from components.example_gen.datasets import nih
+from components.example_gen.datasets.registry import ANYWHERE
+from components.example_gen.datasets.source import Source
 from components.example_gen.settings import Quality, Split
-from components.example_gen.source import Source
 from components.example_gen.synthetic import layouts
 
 ROWS = 112_120

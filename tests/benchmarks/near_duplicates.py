@@ -22,8 +22,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from components.example_gen.near_duplicates import find_near_duplicates
-from components.example_gen.perceptual_hash import HASH_BYTES, perceptual_hash
+from components.example_gen.images.near_duplicates import find_near_duplicates
+from components.example_gen.images.perceptual_hash import HASH_BYTES, perceptual_hash
 from components.example_gen.synthetic import anatomy, phantom
 
 BASELINE_ROWS = 2000

@@ -27,7 +27,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components.example_gen import example, imaging, pediatric
+from components.example_gen import example
+from components.example_gen.datasets import pediatric
+from components.example_gen.images import imaging
 from components.example_gen.record import CLASS_NAMES, XrayFile
 from components.example_gen.synthetic import layouts
 from components.trainer.backbones import build_backbone

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from components.example_gen.listing import DatasetError
+from components.example_gen.datasets.listing import DatasetError
 
 FILE = "SHA256SUMS"
 

@@ -29,8 +29,8 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from components.example_gen import registry
-from components.example_gen.listing import DatasetError
+from components.example_gen.datasets import registry
+from components.example_gen.datasets.listing import DatasetError
 from components.example_gen.public import checksums, kaggle
 from components.example_gen.public.published import FetchError, PublicDataset, gigabytes
 

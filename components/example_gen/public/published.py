@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from components.errors import InputError
-from components.example_gen.listing import IMAGE_SUFFIXES
+from components.example_gen.datasets.listing import IMAGE_SUFFIXES
 
 
 class FetchError(InputError):

@@ -17,13 +17,14 @@ import tensorflow as tf
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.example_gen import executor, registry
+from components.example_gen import executor
 from components.example_gen.artifacts import IngestReport
 from components.example_gen.component import XrayExampleGen
-from components.example_gen.listing import DatasetError
+from components.example_gen.datasets import registry
+from components.example_gen.datasets.listing import DatasetError
+from components.example_gen.datasets.source import Source
 from components.example_gen.record import CLASS_NAMES
 from components.example_gen.settings import Quality, Split
-from components.example_gen.source import Source
 from components.example_gen.split import SPLITS, TEST_UNSAMPLED, divide
 from components.example_gen.synthetic.layouts import synthesize
 from tests.components.example_gen.samples import (

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from components.example_gen import imaging, registry, table
+from components.example_gen.datasets import registry, table
+from components.example_gen.datasets.listing import Fate, Listing
+from components.example_gen.images import imaging
 from components.example_gen.leakage import leakage
-from components.example_gen.listing import Fate, Listing
 from components.example_gen.quality import faults
 from components.example_gen.record import NO_FINDING, ImageFacts, XrayFile
 from components.example_gen.settings import Quality

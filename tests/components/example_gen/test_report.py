@@ -3,8 +3,8 @@
 import pytest
 
 from components.example_gen import report
-from components.example_gen.listing import DatasetError, Fate, LeftOut, Listing
-from components.example_gen.near_duplicates import Found
+from components.example_gen.datasets.listing import DatasetError, Fate, LeftOut, Listing
+from components.example_gen.images.near_duplicates import Found
 from components.example_gen.settings import Quality, Split
 from components.example_gen.split import Division, Surveyed
 from tests.examples import image_facts, xray_file

@@ -6,8 +6,8 @@ from typing import Any
 import pydantic
 import pytest
 
+from components.example_gen.datasets.source import Source
 from components.example_gen.settings import Data, Quality, Split
-from components.example_gen.source import Source
 
 
 def test_a_word_stands_for_the_method_and_the_mode() -> None:

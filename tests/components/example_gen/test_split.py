@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from components.example_gen.listing import DatasetError, Fate, LeftOut
+from components.example_gen.datasets.listing import DatasetError, Fate, LeftOut
 from components.example_gen.record import NORMAL, PNEUMONIA
 from components.example_gen.split import (
     SPLITS,

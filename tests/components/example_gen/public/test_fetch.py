@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from components.errors import InputError
-from components.example_gen import registry
-from components.example_gen.listing import DatasetError
+from components.example_gen.datasets import registry
+from components.example_gen.datasets.listing import DatasetError
 from components.example_gen.public.checksums import FILE
 from components.example_gen.public.fetch import STAGING, fetch
 from components.example_gen.public.published import NIH, PEDIATRIC, FetchError, PublicDataset

@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from components.example_gen import table
-from components.example_gen.files import ImageIndex, OutsideError, unusable, walk
-from components.example_gen.listing import (
+from components.example_gen.datasets import table
+from components.example_gen.datasets.files import ImageIndex, OutsideError, unusable, walk
+from components.example_gen.datasets.listing import (
     IMAGE_SUFFIXES,
     DatasetError,
     Fate,
@@ -23,8 +23,8 @@ from components.example_gen.listing import (
     Listing,
     count_reasons,
 )
+from components.example_gen.datasets.source import Source
 from components.example_gen.record import XrayFile
-from components.example_gen.source import Source
 
 NAME = "nih"
 FOLDERS = ("nih", "NIH", "nih/nih")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.example_gen.files import ImageIndex, OutsideError, unusable, walk
-from components.example_gen.listing import Fate
+from components.example_gen.datasets.files import ImageIndex, OutsideError, unusable, walk
+from components.example_gen.datasets.listing import Fate
 from tests.components.example_gen.samples import write
 
 

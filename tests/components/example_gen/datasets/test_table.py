@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.example_gen import table
-from components.example_gen.listing import DatasetError, Fate
+from components.example_gen.datasets import table
+from components.example_gen.datasets.listing import DatasetError, Fate
 from components.example_gen.record import FINDINGS, NO_FINDING, NORMAL, PNEUMONIA
 from tests.components.example_gen.samples import write
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from components.example_gen import imaging, registry
-from components.example_gen.bad_image import BadImageError
-from components.example_gen.listing import DatasetError, Fate
+from components.example_gen.datasets import registry
+from components.example_gen.datasets.listing import DatasetError, Fate
+from components.example_gen.images import imaging
+from components.example_gen.images.bad_image import BadImageError
 from components.example_gen.quality import faults
 from components.example_gen.record import FINDINGS, NORMAL, PNEUMONIA
 from components.example_gen.settings import DatasetName, Quality

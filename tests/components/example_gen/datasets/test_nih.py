@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.example_gen import nih, registry
-from components.example_gen.listing import DatasetError, Fate, IgnoredValue, Listing
+from components.example_gen.datasets import nih, registry
+from components.example_gen.datasets.listing import DatasetError, Fate, IgnoredValue, Listing
+from components.example_gen.datasets.source import Source
 from components.example_gen.record import NORMAL, PNEUMONIA, XrayFile
-from components.example_gen.source import Source
 from tests.components.example_gen.samples import (
     BOX_HEADER,
     BOX_TABLE,

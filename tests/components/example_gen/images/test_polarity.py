@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from components.example_gen.polarity import polarity
+from components.example_gen.images.polarity import polarity
 from components.example_gen.settings import Quality
 from components.example_gen.synthetic.anatomy import Style, View, sample_anatomy
 from components.example_gen.synthetic.phantom import draw_film

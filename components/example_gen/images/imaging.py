@@ -16,9 +16,9 @@ import PIL.ExifTags
 import PIL.Image
 import tensorflow as tf
 
-from components.example_gen import dicom_image
-from components.example_gen.bad_image import BadImageError
-from components.example_gen.polarity import polarity
+from components.example_gen.images import dicom_image
+from components.example_gen.images.bad_image import BadImageError
+from components.example_gen.images.polarity import polarity
 from components.example_gen.record import ImageFacts
 
 # What `tf.io.decode_image` takes as it is, in 8 bits: format and Pillow's mode.

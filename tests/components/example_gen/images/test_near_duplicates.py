@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.example_gen.near_duplicates import (
+from components.example_gen.images.near_duplicates import (
     Found,
     NearDuplicate,
     Thresholds,
@@ -19,7 +19,7 @@ from components.example_gen.near_duplicates import (
     find_near_duplicates,
     similarity,
 )
-from components.example_gen.perceptual_hash import (
+from components.example_gen.images.perceptual_hash import (
     distances,
     local_contrast,
     orientation,

@@ -11,10 +11,10 @@ import pydicom
 import pytest
 from pydicom import uid
 
-from components.example_gen import dicom
-from components.example_gen.listing import DatasetError, Fate, IgnoredValue, Listing
+from components.example_gen.datasets import dicom
+from components.example_gen.datasets.listing import DatasetError, Fate, IgnoredValue, Listing
+from components.example_gen.datasets.source import Source
 from components.example_gen.record import NORMAL, PNEUMONIA, XrayFile
-from components.example_gen.source import Source
 from tests.components.example_gen import dicom_samples as dicoms
 from tests.components.example_gen.samples import encode, film, write
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.example_gen import pediatric
-from components.example_gen.listing import DatasetError, Fate, Listing, count_reasons
+from components.example_gen.datasets import pediatric
+from components.example_gen.datasets.listing import DatasetError, Fate, Listing, count_reasons
+from components.example_gen.datasets.source import Source
 from components.example_gen.record import NORMAL, PNEUMONIA
-from components.example_gen.source import Source
 from tests.components.example_gen.samples import encode, film, patient_numbers, write
 
 IMAGE = encode(film(0), "JPEG")

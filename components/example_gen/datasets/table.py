@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from components.example_gen.listing import DatasetError, Fate, LeftOut
+from components.example_gen.datasets.listing import DatasetError, Fate, LeftOut
+from components.example_gen.datasets.source import ColumnName
 from components.example_gen.record import FINDINGS, NO_FINDING, NORMAL, PNEUMONIA
-from components.example_gen.source import ColumnName
 
 _OLDEST = 120
 _DELIMITERS = ",;\t"

@@ -17,12 +17,18 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 
-from components.example_gen import table
-from components.example_gen.bad_image import BadImageError
-from components.example_gen.files import ImageIndex, OutsideError, unusable, walk
-from components.example_gen.listing import DatasetError, Fate, IgnoredValue, LeftOut, Listing
+from components.example_gen.datasets import table
+from components.example_gen.datasets.files import ImageIndex, OutsideError, unusable, walk
+from components.example_gen.datasets.listing import (
+    DatasetError,
+    Fate,
+    IgnoredValue,
+    LeftOut,
+    Listing,
+)
+from components.example_gen.datasets.source import Source
+from components.example_gen.images.bad_image import BadImageError
 from components.example_gen.record import NO_FINDING, NORMAL, PNEUMONIA, XrayFile
-from components.example_gen.source import Source
 
 NAME = "dicom"
 FOLDERS = ("dicom", "DICOM")
@@ -157,7 +163,7 @@ def _no_film(path: str) -> LeftOut | None:
 
 def _has_magic(path: str) -> bool:
     # Imported here and below: it takes a second, which a check of settings need not wait for.
-    from components.example_gen.dicom_image import is_dicom
+    from components.example_gen.images.dicom_image import is_dicom
 
     try:
         with Path(path).open("rb") as file:
@@ -167,7 +173,7 @@ def _has_magic(path: str) -> bool:
 
 
 def _read_header(path: str) -> Header | LeftOut:
-    from components.example_gen.dicom_image import read_header
+    from components.example_gen.images.dicom_image import read_header
 
     try:
         with Path(path).open("rb") as file:

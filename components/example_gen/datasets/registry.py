@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from components.example_gen import dicom, nih, pediatric
-from components.example_gen.listing import DatasetError, Listing
-from components.example_gen.source import Source
+from components.example_gen.datasets import dicom, nih, pediatric
+from components.example_gen.datasets.listing import DatasetError, Listing
+from components.example_gen.datasets.source import Source
 
 
 class Dataset(Protocol):

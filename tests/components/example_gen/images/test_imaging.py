@@ -17,8 +17,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.example_gen import imaging
-from components.example_gen.polarity import polarity
+from components.example_gen.images import imaging
+from components.example_gen.images.polarity import polarity
 from components.example_gen.quality import faults
 from components.example_gen.record import ImageFacts
 from components.example_gen.settings import Quality

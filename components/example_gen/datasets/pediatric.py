@@ -11,16 +11,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from components.example_gen.files import unusable, walk
-from components.example_gen.listing import (
+from components.example_gen.datasets.files import unusable, walk
+from components.example_gen.datasets.listing import (
     IMAGE_SUFFIXES,
     DatasetError,
     Fate,
     LeftOut,
     Listing,
 )
+from components.example_gen.datasets.source import Source
 from components.example_gen.record import NO_FINDING, NORMAL, PNEUMONIA, XrayFile
-from components.example_gen.source import Source
 
 NAME = "pediatric"
 FOLDERS = ("chest_xray", "chest_xray/chest_xray")

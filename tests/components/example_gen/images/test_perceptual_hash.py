@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.example_gen.perceptual_hash import (
+from components.example_gen.images.perceptual_hash import (
     HASH_BYTES,
     distances,
     local_contrast,

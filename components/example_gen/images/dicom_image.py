@@ -28,8 +28,8 @@ from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 
-from components.example_gen import gdcm_decoder
-from components.example_gen.bad_image import BadImageError
+from components.example_gen.images import gdcm_decoder
+from components.example_gen.images.bad_image import BadImageError
 
 # pydicom's complaints quote the values that they are about, which may be a patient's. Python's
 # filters are shared by all threads, so that it is silenced here for good and not around calls.

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
-from components.example_gen.listing import Fate, LeftOut
+from components.example_gen.datasets.listing import Fate, LeftOut
 
 
 class OutsideError(ValueError):

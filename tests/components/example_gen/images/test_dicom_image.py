@@ -20,9 +20,9 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut, apply_windowing
 from pydicom.sequence import Sequence as Items
 
-from components.example_gen import dicom_image
-from components.example_gen.bad_image import BadImageError
-from components.example_gen.dicom_image import is_dicom, read_grey
+from components.example_gen.images import dicom_image
+from components.example_gen.images.bad_image import BadImageError
+from components.example_gen.images.dicom_image import is_dicom, read_grey
 from tests.components.example_gen import dicom_samples as dicoms
 from tests.components.example_gen.dicom_samples import Stored, dicom, lookup_table, to_bytes
 from tests.components.example_gen.samples import Pixels, encode
@@ -565,7 +565,7 @@ def test_nothing_is_said_of_a_patient(tmp_path: Path) -> None:
     (tmp_path / "short.dcm").write_bytes(cut[:-40])
     program = """
 import logging, pathlib, sys
-from components.example_gen import bad_image, dicom_image
+from components.example_gen.images import bad_image, dicom_image
 logging.basicConfig(level=logging.DEBUG)
 for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     try:

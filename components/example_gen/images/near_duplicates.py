@@ -30,7 +30,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from components.example_gen.perceptual_hash import (
+from components.example_gen.images.perceptual_hash import (
     Image,
     Words,
     distances,
