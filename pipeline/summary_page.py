@@ -25,7 +25,9 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     console.print(_metrics("Test images", summary["metrics"], _FIGURES))
     if summary["metrics_unsampled"]:
         title = "Balanced test images before balancing, at their own prevalence"
-        console.print(_metrics(title, summary["metrics_unsampled"], (*_FIGURES, "ppv", "npv")))
+        whole = [one for one in summary["metrics_unsampled"] if set(one["slice"]) == {"dataset"}]
+        # The positives are those of the table above, and so is the sensitivity.
+        console.print(_metrics(title, whole, ("auc", "specificity", "ppv", "npv")))
     if summary["slices_too_small"]:
         console.print(f"[dim]{summary['slices_too_small']} slices are too small to report.[/]")
     point = summary["model"]["operating_point"]

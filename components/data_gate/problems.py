@@ -99,16 +99,19 @@ def find_notes(
     if ignored := ingest["ignored_values"]:
         fields = ", ".join(f"{name} ({count:,})" for name, count in ignored.items())
         notes.append(f"Values that could not be used were ignored: {fields}.")
-    for one in comparisons:
-        if one.kind is not Kind.EXPECTED and not one.gated:
-            notes.append(
-                f"{one.dataset}: {one.first} ({one.images[0]:,} images) and {one.second} "
-                f"({one.images[1]:,}) are compared, but not judged: one of them has fewer than "
-                f"data_gate.min_images ({settings.min_images:,})."
-            )
+    if small := [one for one in comparisons if one.kind is not Kind.EXPECTED and not one.gated]:
+        pairs = ", ".join(
+            f"{one.first} and {one.second} of {one.dataset} ({one.images[0]:,} and "
+            f"{one.images[1]:,})"
+            for one in small
+        )
+        notes.append(
+            f"Compared, but with fewer than data_gate.min_images ({settings.min_images:,}) images "
+            f"not judged: {pairs}."
+        )
     compared = {one.dataset for one in comparisons if one.kind is Kind.DRIFT}
     if new := [name for name in ingest["datasets"] if name not in compared]:
-        notes.append(f"{', '.join(new)}: no accepted run to compare this one with.")
+        notes.append(f"No earlier run of {', '.join(new)} was accepted, to compare this one with.")
     return notes
 
 

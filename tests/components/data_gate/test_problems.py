@@ -156,4 +156,4 @@ def test_notes_of_what_was_kept_or_ignored(ingest: dict[str, Any]) -> None:
 
 def test_a_dataset_without_an_earlier_run_is_a_note(ingest: dict[str, Any]) -> None:
     (note,) = find_notes(ingest, SAME[:1], SETTINGS)
-    assert note == "nih: no accepted run to compare this one with."
+    assert note == "No earlier run of nih was accepted, to compare this one with."
