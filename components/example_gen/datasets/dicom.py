@@ -86,14 +86,18 @@ def list_files(root: Path, source: Source) -> Listing:
     labels = table.find_table(root, source.table, _TABLES)
     films, left_out = _films(root, labels)
     rows: dict[str, table.Row] = {}
+    disputed: set[str] = set()
     if labels:
         listed, malformed = table.read_table(labels, source.columns, required=("image", "findings"))
-        rows, unmatched = _match(listed, root, films)
+        rows, unmatched, disputed = _match(listed, root, films)
         left_out += malformed + unmatched
     files: list[XrayFile] = []
     ignored: list[IgnoredValue] = []
     for path, header in films.items():
         if header is None:
+            continue
+        if path in disputed:
+            left_out.append(LeftOut(path, table.DISPUTED))
             continue
         row = rows.get(path)
         findings = _findings(path, root, row)
@@ -189,22 +193,25 @@ def _read_header(path: str) -> Header | LeftOut:
 
 def _match(
     rows: Iterable[table.Row], root: Path, films: Mapping[str, Header | None]
-) -> tuple[dict[str, table.Row], list[LeftOut]]:
-    """The row of each film, and the rows that are of none."""
+) -> tuple[dict[str, table.Row], list[LeftOut], set[str]]:
+    """The row of each film, the rows that are of none, and the films whose rows contradict."""
     images = ImageIndex(root, films)
     called = _called(root, films)
     matched: dict[str, table.Row] = {}
     unmatched: list[LeftOut] = []
+    disputed: set[str] = set()
     for row in rows:
         found = _find(row, images, called)
         if isinstance(found, LeftOut):
             unmatched.append(found)
-        elif found in matched:
-            reason = "row repeats an earlier row of the table"
-            unmatched.append(LeftOut(row.image, reason, Fate.DUPLICATE))
+        elif matched.setdefault(found, row) is row:
+            continue
+        elif matched[found].findings == row.findings:
+            unmatched.append(LeftOut(row.image, table.REPEATED, Fate.DUPLICATE))
         else:
-            matched[found] = row
-    return matched, unmatched
+            disputed.add(found)
+            unmatched.append(LeftOut(row.image, table.DISPUTED))
+    return matched, unmatched, disputed
 
 
 def _called(root: Path, films: Mapping[str, Header | None]) -> list[dict[str, list[str]]]:
@@ -246,12 +253,7 @@ def _findings(path: str, root: Path, row: table.Row | None) -> table.Findings | 
             if label is not None:
                 return table.Findings(label, _FINDINGS[label], (), False)
         return LeftOut(path, "no label", Fate.OUT_OF_SCOPE)
-    findings = table.parse_findings(row.findings)
-    if findings.contradictory:
-        return LeftOut(path, "both No Finding and a finding")
-    if findings.label is None:
-        return LeftOut(path, "other finding, neither normal nor pneumonia", Fate.OUT_OF_SCOPE)
-    return findings
+    return table.usable_findings(row.findings, path)
 
 
 def _file(
@@ -261,9 +263,12 @@ def _file(
 
     What the table says of a film wins over its header, where de-identification leaves its marks.
     """
-    age_text, sex_text = row.age or header["PatientAge"], row.sex or header["PatientSex"]
-    age, sex = table.parse_age(age_text), table.parse_sex(sex_text)
-    follow_up = table.parse_count(row.follow_up)
+    row = row._replace(
+        age=row.age or header["PatientAge"],
+        sex=row.sex or header["PatientSex"],
+        view=row.view or _view(header),
+    )
+    metadata, ignored = table.parse_metadata(row, findings, path)
     assert findings.label is not None
     file = XrayFile(
         path=path,
@@ -272,23 +277,10 @@ def _file(
         patient_id=f"{NAME}:{_pseudonym(path, root, header, row)}",
         label=findings.label,
         findings=findings.names,
-        age_years=age,
-        sex=sex,
-        view_position=(row.view or _view(header)).upper() or None,
         modality=header["Modality"].upper() or None,
         body_part=header["BodyPartExamined"].upper() or None,
-        follow_up=follow_up,
+        **metadata._asdict(),
     )
-    ignored = [
-        IgnoredValue(path, field, text)
-        for field, value, text in (
-            ("age_years", age, age_text),
-            ("sex", sex, sex_text),
-            ("follow_up", follow_up, row.follow_up),
-            *(("findings", None, name) for name in findings.unknown),
-        )
-        if value is None and text
-    ]
     return file, ignored
 
 

@@ -37,7 +37,6 @@ _LISTS = {"train_val_list.txt": "train_val", "test_list.txt": "test"}
 # The boxes are in the pixel frame of the published images.
 _BOX_FRAME = 1024.0
 _NO_PATIENT = "row of the table without a patient"
-_DISPUTED = "rows of the table that contradict each other"
 _OWN_NAME = re.compile(r"(?P<patient>\d{8})_\d{3}\.png")
 
 Box = tuple[float, float, float, float]
@@ -76,7 +75,7 @@ def list_files(root: Path, source: Source) -> Listing:
         name = Path(found).name
         split = published.get(name)
         files.append(_file(row, found, boxes.get(name, ()), split, ignored))
-    left_out += [LeftOut(file.path, _DISPUTED) for file in files if file.path in disputed]
+    left_out += [LeftOut(file.path, table.DISPUTED) for file in files if file.path in disputed]
     files = [file for file in files if file.path not in disputed]
     left_out += images.rest()
     if not files:
@@ -99,20 +98,16 @@ def _examine(
     image = path or row.image
     if image in said:
         if said[image] == row.findings:
-            return LeftOut(row.image, "row repeats an earlier row of the table", Fate.DUPLICATE)
+            return LeftOut(row.image, table.REPEATED, Fate.DUPLICATE)
         disputed.add(image)
-        return LeftOut(row.image, _DISPUTED)
+        return LeftOut(row.image, table.DISPUTED)
     said[image] = row.findings
     if path is None:
         return table.without_image(row)
     if not _patient(row):
         return LeftOut(row.image, _NO_PATIENT)
-    findings = table.parse_findings(row.findings)
-    if findings.contradictory:
-        return LeftOut(row.image, "both No Finding and a finding")
-    if findings.label is None:
-        return LeftOut(row.image, "other finding, neither normal nor pneumonia", Fate.OUT_OF_SCOPE)
-    return path
+    findings = table.usable_findings(row.findings, row.image)
+    return findings if isinstance(findings, LeftOut) else path
 
 
 def _file(
@@ -124,16 +119,8 @@ def _file(
 ) -> XrayFile:
     findings = table.parse_findings(row.findings)
     assert findings.label is not None
-    age, sex = table.parse_age(row.age), table.parse_sex(row.sex)
-    follow_up = table.parse_count(row.follow_up)
-    for field, value, text in (
-        ("age_years", age, row.age),
-        ("sex", sex, row.sex),
-        ("follow_up", follow_up, row.follow_up),
-        *(("findings", None, name) for name in findings.unknown),
-    ):
-        if value is None and text:
-            ignored.append(IgnoredValue(row.image, field, text))
+    metadata, senseless = table.parse_metadata(row, findings, row.image)
+    ignored += senseless
     return XrayFile(
         path=path,
         dataset=NAME,
@@ -142,11 +129,8 @@ def _file(
         label=findings.label,
         findings=findings.names,
         source_split=source_split,
-        age_years=age,
-        sex=sex,
-        view_position=row.view.upper() or None,
-        follow_up=follow_up,
         boxes=boxes,
+        **metadata._asdict(),
     )
 
 

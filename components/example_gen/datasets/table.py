@@ -13,11 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from components.example_gen.datasets.listing import DatasetError, Fate, LeftOut
+from components.example_gen.datasets.listing import DatasetError, Fate, IgnoredValue, LeftOut
 from components.example_gen.datasets.source import ColumnName
 from components.example_gen.record import FINDINGS, NO_FINDING, NORMAL, PNEUMONIA
 
 _OLDEST = 120
+# Why a row is left out for another one.
+REPEATED = "row repeats an earlier row of the table"
+DISPUTED = "rows of the table that contradict each other"
 _DELIMITERS = ",;\t"
 # A value may have line breaks, such as that of a report; a quote that never ends is none.
 _MOST_LINES = 100
@@ -49,6 +52,15 @@ class Row(NamedTuple):
     sex: str
     view: str
     follow_up: str
+
+
+class Metadata(NamedTuple):
+    """What a record takes of a row besides its findings; None for what it lacks."""
+
+    age_years: int | None
+    sex: str | None
+    view_position: str | None
+    follow_up: int | None
 
 
 class Findings(NamedTuple):
@@ -154,6 +166,33 @@ def parse_findings(text: str) -> Findings:
     elif names == [NO_FINDING] and not unknown:
         label = NORMAL
     return Findings(label, tuple(names), tuple(unknown), contradictory)
+
+
+def usable_findings(text: str, source: str) -> Findings | LeftOut:
+    """What a row's findings say, or why its image is left out."""
+    findings = parse_findings(text)
+    if findings.contradictory:
+        return LeftOut(source, "both No Finding and a finding")
+    if findings.label is None:
+        return LeftOut(source, "other finding, neither normal nor pneumonia", Fate.OUT_OF_SCOPE)
+    return findings
+
+
+def parse_metadata(
+    row: Row, findings: Findings, source: str
+) -> tuple[Metadata, list[IgnoredValue]]:
+    """What a record takes of a row, and the values that make no sense."""
+    metadata = Metadata(
+        parse_age(row.age), parse_sex(row.sex), row.view.upper() or None, parse_count(row.follow_up)
+    )
+    texts = {"age_years": row.age, "sex": row.sex, "follow_up": row.follow_up}
+    ignored = [
+        IgnoredValue(source, field, text)
+        for field, text in texts.items()
+        if text and getattr(metadata, field) is None
+    ]
+    ignored += [IgnoredValue(source, "findings", name) for name in findings.unknown]
+    return metadata, ignored
 
 
 def parse_age(text: str) -> int | None:

@@ -282,12 +282,13 @@ def test_rows_that_are_of_no_use(tmp_path: Path) -> None:
         "mass.dcm": a_film(),
         "both.dcm": a_film(),
         "broken.dcm": b"",
+        "torn.dcm": a_film(),
     }
     found = list_films(
         tmp_path,
         films,
         "fine.dcm,normal",
-        "fine,Pneumonia",
+        "fine,normal",
         "gone.dcm,normal",
         "IM1,normal",
         "../../etc/passwd,normal",
@@ -295,6 +296,8 @@ def test_rows_that_are_of_no_use(tmp_path: Path) -> None:
         "both.dcm,No Finding|Mass",
         "broken.dcm,normal",
         ",normal",
+        "torn.dcm,normal",
+        "torn.dcm,Pneumonia",
     )
     assert [(file.filename, file.label) for file in found.files] == [("fine.dcm", NORMAL)]
     assert left_out(found) == {
@@ -307,8 +310,10 @@ def test_rows_that_are_of_no_use(tmp_path: Path) -> None:
         "both.dcm": ("both No Finding and a finding", Fate.QUARANTINED),
         "broken.dcm": ("file is not a DICOM file", Fate.QUARANTINED),
         "line 10": ("row of the table that is malformed", Fate.QUARANTINED),
+        "torn.dcm": ("rows of the table that contradict each other", Fate.QUARANTINED),
     }
-    assert len(found.left_out) == 10
+    # Two numbered films of one name; of the last, the film and its second row.
+    assert len(found.left_out) == 12
 
 
 def test_numbered_films_are_told_apart_by_their_paths(tmp_path: Path) -> None:
