@@ -15,12 +15,8 @@ import argparse
 import logging
 import multiprocessing
 import os
-import resource
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -30,6 +26,7 @@ from components.example_gen.datasets.registry import ANYWHERE
 from components.example_gen.datasets.source import Source
 from components.example_gen.settings import Quality, Split
 from components.example_gen.synthetic import layouts
+from tests.benchmarks.processes import alone
 
 ROWS = 112_120
 PATIENTS = 30_805
@@ -58,14 +55,14 @@ def main() -> None:
 def measure(root: Path, out: Path, *, embed: bool) -> None:
     """Measure everything on one set, and print it."""
     images = len(nih.list_files(root, ANYWHERE).files)
-    baseline = _alone(plain_read, root)
+    baseline = alone(plain_read, root, prepare=_imports)
     print(f"\n{images:,} images; plain read: {images / baseline['wall']:.0f}/s", flush=True)
     for workers in sorted({1, os.cpu_count() or 1}):
-        measured = _alone(example_gen, root, out / str(workers), workers)
+        measured = alone(example_gen, root, out / str(workers), workers, prepare=_imports)
         ratio = baseline["wall"] / measured["wall"]
         _print(f"ExampleGen, {workers} workers", measured, images, f"{ratio:.2f}x plain")
     if embed:
-        _print("embedding pass", _alone(embedding, out / "1"), images, "")
+        _print("embedding pass", alone(embedding, out / "1", prepare=_imports), images, "")
 
 
 def plain_read(root: Path) -> None:
@@ -165,36 +162,11 @@ def _write_film(numbered: tuple[int, str]) -> None:
     cv2.imwrite(path, film, [cv2.IMWRITE_PNG_COMPRESSION, 3])
 
 
-def _alone(work: Callable[..., None], *arguments: Any) -> dict[str, float]:
-    """Run in a process of its own: wall seconds, processor seconds, peak MiB above the imports."""
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_measure, args=(sender, work, arguments))
-    process.start()
-    measured = receiver.recv()
-    process.join()
-    return measured
-
-
-def _measure(sender: Any, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    # What everybody pays once is not what is measured.
+def _imports() -> None:
+    """What everybody pays once is not what is measured."""
     import tfx.v1  # noqa: F401
 
     logging.disable(logging.WARNING)
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    start = time.perf_counter()
-    work(*arguments)
-    wall = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    sender.send(
-        {
-            "wall": wall,
-            "cores": processor / wall,
-            "peak": after.ru_maxrss / 1024,
-            "imports": before.ru_maxrss / 1024,
-        }
-    )
 
 
 def _print(what: str, measured: dict[str, float], images: int, ratio: str) -> None:

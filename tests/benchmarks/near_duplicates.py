@@ -13,11 +13,7 @@ process of its own, so that its peak memory is its own.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import resource
 import time
-from collections.abc import Callable
-from typing import Any
 
 import cv2
 import numpy as np
@@ -25,6 +21,7 @@ import numpy as np
 from components.example_gen.images.near_duplicates import find_near_duplicates
 from components.example_gen.images.perceptual_hash import HASH_BYTES, perceptual_hash
 from components.example_gen.synthetic import anatomy, phantom
+from tests.benchmarks.processes import alone
 
 BASELINE_ROWS = 2000
 BITS_CHANGED = 15
@@ -44,9 +41,9 @@ def main() -> None:
     arguments = parser.parse_args()
     images, copies = arguments.images, arguments.copies
     print(f"perceptual_hash of a film of {SIDE} px: {hash_milliseconds():.2f} ms")
-    baseline = _alone(row_by_row, images, copies)
+    baseline = alone(row_by_row, images, copies)
     _print("64 bits, row by row", baseline, "baseline")
-    measured = _alone(search, images, copies)
+    measured = alone(search, images, copies)
     _print("near-duplicate search", measured, f"{baseline['wall'] / measured['wall']:.2f}x as fast")
     print(
         f"  {measured['candidates']:,} candidates, {measured['compared']:,} compared, "
@@ -116,26 +113,6 @@ def _hashes(images: int, copies: int) -> np.ndarray:
         flipped[rng.choice(bits, BITS_CHANGED, replace=False)] = True
         films[images - copies + copy] = films[copy] ^ np.packbits(flipped)
     return films
-
-
-def _alone(work: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, float]:
-    """Run in a process of its own; adds its peak MiB, and that of the imports."""
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_measure, args=(sender, work, arguments))
-    process.start()
-    measured = receiver.recv()
-    process.join()
-    return measured
-
-
-def _measure(
-    sender: Any, work: Callable[..., dict[str, float]], arguments: tuple[Any, ...]
-) -> None:
-    imports = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    measured = work(*arguments)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    sender.send(measured | {"peak": peak, "imports": imports})
 
 
 def _print(what: str, measured: dict[str, float], ratio: str) -> None:
