@@ -20,9 +20,14 @@ class DatasetError(InputError):
 
 
 class Fate(enum.StrEnum):
-    """What became of an image or a row that is no Example. With those kept, they are all."""
+    """What became of an image or a row that is no Example. With those kept, they are all.
+
+    An image is quarantined for what it is; a bad row is one that cannot be trusted, whatever its
+    image.
+    """
 
     QUARANTINED = "quarantined"
+    BAD_ROW = "bad row"
     DUPLICATE = "duplicate"
     NOT_ON_DISK = "not on disk"
     OUT_OF_SCOPE = "out of scope"
