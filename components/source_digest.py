@@ -8,6 +8,8 @@ Pass the digest as a setting, and the edit counts.
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
+from collections.abc import Iterable
 from pathlib import Path
 
 _COMPONENTS = Path(__file__).parent
@@ -17,7 +19,7 @@ _SOURCES = {".py", _TEMPLATE, ".pbtxt"}
 _PAGE = ("page.py", "page.html.jinja")
 
 
-def source_digest(*nodes: str) -> str:
+def source_digest(*nodes: str, packages: Iterable[str] = ()) -> str:
     """A hexadecimal digest of the source files of some nodes, not of folders within them.
 
     To a node with a template belongs what all pages share.
@@ -25,11 +27,14 @@ def source_digest(*nodes: str) -> str:
     Args:
       *nodes: folders in `components/`, such as `trainer` or `example_gen/images`; name the node's
         own and those it calls.
+      packages: libraries on whose versions the node's output depends.
 
     Raises:
       ValueError: if there is no such folder.
     """
     digest = hashlib.sha256()
+    for package in packages:
+        digest.update(f"{package}=={importlib.metadata.version(package)}\n".encode())
     for node in sorted(nodes):
         folder = _COMPONENTS / node
         if not folder.is_dir():

@@ -22,6 +22,8 @@ from pipeline.config import MODEL_NAME, Config
 
 # Beam counts them where it runs, which need not be where the pipeline was made.
 ALL_CORES = 0
+# They make grey levels out of files.
+DECODERS = ("tensorflow", "pillow", "opencv-python-headless", "pydicom", "python-gdcm")
 UNSAMPLED_EVALUATOR = "UnsampledEvaluator"
 
 
@@ -34,12 +36,15 @@ class Places:
       serving: the folder that TF Serving watches, with the model's versions in it.
       sources: the folder of each dataset.
       fingerprint: digest of the datasets' files.
+      remembers: whether the engine finds artifacts of earlier runs, which this one's data is
+        then compared with.
     """
 
     pipeline_root: str
     serving: str
     sources: Mapping[str, str]
     fingerprint: str
+    remembers: bool = True
 
 
 def create_pipeline(
@@ -64,7 +69,9 @@ def create_pipeline(
         split=config.data.split,
         quality=config.data.quality,
         fingerprint=places.fingerprint,
-        code=source_digest("example_gen", "example_gen/datasets", "example_gen/images"),
+        code=source_digest(
+            "example_gen", "example_gen/datasets", "example_gen/images", packages=DECODERS
+        ),
     ).with_beam_pipeline_args(beam_args(config.beam.workers or ALL_CORES))
     examples = example_gen.outputs["examples"]
 
@@ -90,7 +97,7 @@ def create_pipeline(
         anomalies=example_validator.outputs["anomalies"],
         schema=schema,
         ingest=example_gen.outputs["report"],
-        baseline=last_baseline.outputs["baseline"],
+        baseline=last_baseline.outputs["baseline"] if places.remembers else None,
         settings=config.data_gate.model_dump(mode="json", exclude={"on_failure"}),
         code=source_digest("data_gate"),
     )
@@ -179,7 +186,7 @@ def create_pipeline(
             schema_gen,
             statistics_gen,
             example_validator,
-            last_baseline,
+            *([last_baseline] if places.remembers else []),
             data_report,
             data_gate,
             transform,

@@ -122,7 +122,12 @@ def _survey(file: XrayFile) -> dict:
     return dataclasses.asdict(Surveyed(file, facts)) | {"look": perceptual_hash(grey).hex()}
 
 
-def _read_again(image: Surveyed) -> bytes:
+def read_again(image: Surveyed) -> bytes:
+    """The bytes of an image that was surveyed.
+
+    Raises:
+      DatasetError: if they are not the same any more.
+    """
     path = Path(image.file.path)
     try:
         data = path.read_bytes()
@@ -139,6 +144,6 @@ class _Encode(beam.DoFn):
 
     def process(self, images: list[Surveyed]) -> Iterator[bytes]:
         for image in images:
-            encoded = imaging.servable_bytes(_read_again(image))
+            encoded = imaging.servable_bytes(read_again(image))
             yield example.to_example(image.file, image.facts, encoded).SerializeToString()
             _COUNTER.add("images written", self._total)

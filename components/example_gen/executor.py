@@ -19,7 +19,7 @@ from components.example_gen.datasets import registry
 from components.example_gen.datasets.listing import DatasetError, LeftOut, Listing
 from components.example_gen.datasets.source import Source
 from components.example_gen.images.imaging import read_image
-from components.example_gen.images.near_duplicates import find_near_duplicates
+from components.example_gen.images.near_duplicates import Thresholds, find_near_duplicates
 from components.example_gen.quality import faults
 from components.example_gen.settings import Quality, Split
 from components.example_gen.split import (
@@ -29,6 +29,7 @@ from components.example_gen.split import (
     Surveyed,
     divide,
     in_order,
+    without_disputed,
     without_duplicates,
 )
 
@@ -81,10 +82,12 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         distinct, _ = without_duplicates(sound)
         near = find_near_duplicates(
             [one.look for one in distinct],
-            lambda index: read_image(Path(distinct[index].file.path).read_bytes())[0],
+            lambda index: read_image(beam_io.read_again(distinct[index]))[0],
+            Thresholds(correlation=split.near_duplicate_correlation),
             progress=lambda done, total: progress.report(done, total, "films compared"),
         )
         same_film = [(distinct[link.first], distinct[link.second]) for link in near.links]
+        groups = [[distinct[index] for index in group] for group in near.groups()]
         plan = SplitPlan(
             fractions=split.fractions.model_dump(),
             salt=split.salt,
@@ -95,16 +98,19 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             },
             as_published=split.method == "as_published",
         )
+        disputed: list[LeftOut] = []
+        if not plan.as_published:
+            sound, disputed = without_disputed(sound, groups)
         join = split.near_duplicates == "join" and not plan.as_published
         division = divide(sound, plan, same_film if join else ())
         ingest = report.Ingest(
             listings=listings,
-            roots={name: source.folder or "." for name, source in sources.items()},
+            sources=sources,
             split=split,
             quality=quality,
             surveyed=surveyed,
             division=division,
-            bad=[*bad, *quarantined],
+            bad=[*bad, *quarantined, *disputed],
             suspects=suspects,
             same_film=same_film,
             near=near,

@@ -17,7 +17,7 @@ from components.example_gen.datasets.listing import Fate, LeftOut
 from components.example_gen.images import imaging
 from components.example_gen.images.bad_image import BadImageError
 from components.example_gen.record import CLASS_NAMES
-from components.example_gen.report import KEPT, Ingest
+from components.example_gen.report import KEPT, Ingest, exact_groups
 from components.example_gen.split import Surveyed
 
 # A page stays quick to open; `ingest.json` names more.
@@ -59,14 +59,20 @@ def render(ingest: Ingest, account: Mapping[str, Any]) -> str:
     quarantined = [one for one in ingest.left_out() if one.fate is Fate.QUARANTINED]
     return page.render(
         "example_gen/ingest.html.jinja",
+        filters={"sentence": _sentence},
         account=account,
         class_names=CLASS_NAMES,
         fates=[KEPT, *(fate.value for fate in Fate)],
         quarantined=_galleries(quarantined),
-        suspects=_galleries(ingest.suspects),
+        suspects=_galleries(ingest.kept_suspects()),
         near=_near(ingest),
         exact=_exact(ingest.surveyed),
     )
+
+
+def _sentence(words: str) -> str:
+    """With a capital at its beginning, and none taken away."""
+    return words[:1].upper() + words[1:]
 
 
 def thumbnail(path: str) -> str | None:
@@ -123,15 +129,12 @@ def _card(one: Surveyed, splits: Mapping[str, str], *lines: str) -> Card:
 
 
 def _exact(surveyed: Iterable[Surveyed]) -> Gallery:
-    groups: dict[str, list[Surveyed]] = {}
-    for one in surveyed:
-        groups.setdefault(one.facts.sha256, []).append(one)
-    several = [group for group in groups.values() if len(group) > 1]
+    groups = exact_groups(surveyed)
     rows = [
         [
             Card(one.file.filename, [one.file.patient_id], thumbnail(one.file.path))
             for one in group[:6]
         ]
-        for group in several[:_SHOWN]
+        for group in groups[:_SHOWN]
     ]
-    return Gallery("exact duplicates", len(several), rows)
+    return Gallery("exact duplicates", len(groups), rows)

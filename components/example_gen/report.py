@@ -9,11 +9,12 @@ from typing import Any
 
 from components.example_gen.datasets import listing
 from components.example_gen.datasets.listing import DatasetError, Fate, LeftOut, Listing
+from components.example_gen.datasets.source import Source
 from components.example_gen.images.near_duplicates import Found
 from components.example_gen.leakage import Leakage, leakage
 from components.example_gen.record import CLASS_NAMES
 from components.example_gen.settings import Quality, Split
-from components.example_gen.split import TEST_UNSAMPLED, Division, Surveyed
+from components.example_gen.split import TEST, TEST_UNSAMPLED, Division, Surveyed
 
 FILE_NAME = "ingest.json"
 PAGE_NAME = "ingest.html"
@@ -29,19 +30,19 @@ class Ingest:
 
     Attributes:
       listings: what each dataset's module gave.
-      roots: the folder of each dataset.
+      sources: the settings of each dataset.
       split: how images were to be divided.
       quality: what was asked of them.
       surveyed: the images that could be decoded.
       division: what became of the sound ones.
       bad: those that could not be decoded, or were quarantined.
-      suspects: images that were kept, although they would have been quarantined.
+      suspects: images that were to be quarantined, and were only reported.
       same_film: pairs of near-duplicates among the sound ones.
       near: how they were found.
     """
 
     listings: Sequence[Listing]
-    roots: Mapping[str, str]
+    sources: Mapping[str, Source]
     split: Split
     quality: Quality
     surveyed: Sequence[Surveyed]
@@ -61,9 +62,20 @@ class Ingest:
                 found += [o for o in (*self.bad, *self.division.left_out) if o.source in own]
         return found
 
+    def kept_suspects(self) -> list[LeftOut]:
+        """Suspects that became Examples."""
+        kept = {one.file.path for members in self.division.splits.values() for one in members}
+        return [one for one in self.suspects if one.source in kept]
+
     def leakage(self) -> Leakage:
-        """What the splits share."""
-        return leakage(self.division.splits, self.same_film)
+        """What the splits share; test images count, whether or not balancing left them out."""
+        splits = dict(self.division.splits)
+        paths = {one.file.path for one in splits[TEST]}
+        splits[TEST] = [
+            *splits[TEST],
+            *(one for one in self.division.unsampled if one.file.path not in paths),
+        ]
+        return leakage(splits, self.same_film)
 
 
 def account(ingest: Ingest) -> dict[str, Any]:
@@ -73,9 +85,7 @@ def account(ingest: Ingest) -> dict[str, Any]:
       RuntimeError: if the counts do not add up: something was lost in silence.
     """
     datasets: dict[str, Any] = {
-        one.dataset: {"root": ingest.roots[one.dataset], "read": one.read}
-        | {"fates": _fates(ingest, one)}
-        for one in ingest.listings
+        one.dataset: {"read": one.read, "fates": _fates(ingest, one)} for one in ingest.listings
     }
     left_out = ingest.left_out()
     fates = collections.Counter[str]()
@@ -84,6 +94,7 @@ def account(ingest: Ingest) -> dict[str, Any]:
     return {
         "read": sum(one.read for one in ingest.listings),
         "kept": fates[KEPT],
+        "sources": {name: one.model_dump() for name, one in ingest.sources.items()},
         "split": ingest.split.model_dump(mode="json"),
         "quality": ingest.quality.mode,
         "fates": dict(fates),
@@ -97,8 +108,8 @@ def account(ingest: Ingest) -> dict[str, Any]:
             else {}
         ),
         "ignored_values": _ignored(ingest.listings),
-        "suspects": listing.count_reasons(ingest.suspects),
-        "suspect_files": _named(ingest.suspects),
+        "suspects": listing.count_reasons(ingest.kept_suspects()),
+        "suspect_files": _named(ingest.kept_suspects()),
         "duplicates": {
             "exact": exact_duplicates(ingest.surveyed),
             "near": near_duplicates(ingest),
@@ -108,19 +119,29 @@ def account(ingest: Ingest) -> dict[str, Any]:
 
 
 def require_images(ingest: Ingest) -> None:
-    """Refuse a division of which a split is empty.
+    """Refuse a division of which a split is empty: what follows could not even look at it.
 
     Raises:
       DatasetError: the message says what was left out.
     """
-    for split, members in ingest.division.splits.items():
-        if not members:
-            counts = listing.count_reasons(ingest.left_out())
-            reasons = "; ".join(f"{count:,} {reason}" for reason, count in counts.items())
-            raise DatasetError(
-                f"the {split} split has no image. Left out: {reasons or 'nothing'}. Add images, or "
-                "give the split a larger share (data.split.fractions)."
-            )
+    balanced = [name for name, one in ingest.sources.items() if one.normals_per_pneumonia]
+    empty = [split for split, members in ingest.division.splits.items() if not members]
+    if balanced and not ingest.division.unsampled:
+        empty.append(f"{TEST} (of {' and '.join(balanced)})")
+    if not empty:
+        return
+    counts = listing.count_reasons(ingest.left_out())
+    reasons = "; ".join(f"{count:,} {reason}" for reason, count in counts.items())
+    patients = {one.file.patient_id for one in ingest.surveyed}
+    remedy = (
+        "The published division has none for it: divide by patient (data.split=by_patient)."
+        if ingest.split.method == "as_published"
+        else "Add images of more patients, or give the split a larger share (data.split.fractions)."
+    )
+    raise DatasetError(
+        f"the {empty[0]} split has no image, of {len(ingest.surveyed):,} of {len(patients):,} "
+        f"patients that could be read. Left out: {reasons or 'nothing'}. {remedy}"
+    )
 
 
 def require_clean_patients(ingest: Ingest) -> None:
@@ -136,18 +157,23 @@ def require_clean_patients(ingest: Ingest) -> None:
         raise RuntimeError(f"the split by patient leaks: {found}")
 
 
-def exact_duplicates(surveyed: Iterable[Surveyed]) -> dict[str, int]:
-    """Groups of files with the same bytes, the files in them, and groups that cross a border."""
+def exact_groups(surveyed: Iterable[Surveyed]) -> list[list[Surveyed]]:
+    """Images that have their bytes in common with others, group by group."""
     groups: dict[str, list[Surveyed]] = {}
     for one in surveyed:
         groups.setdefault(one.facts.sha256, []).append(one)
-    several = [group for group in groups.values() if len(group) > 1]
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def exact_duplicates(surveyed: Iterable[Surveyed]) -> dict[str, int]:
+    """Groups of files with the same bytes, the files in them, and groups that cross a border."""
+    groups = exact_groups(surveyed)
     return {
-        "groups": len(several),
-        "files": sum(map(len, several)),
-        "across_patients": _crossing(several, "patient_id"),
-        "across_datasets": _crossing(several, "dataset"),
-        "across_labels": _crossing(several, "label"),
+        "groups": len(groups),
+        "files": sum(map(len, groups)),
+        "across_patients": _crossing(groups, "patient_id"),
+        "across_datasets": _crossing(groups, "dataset"),
+        "across_labels": _crossing(groups, "label"),
     }
 
 

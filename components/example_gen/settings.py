@@ -54,12 +54,15 @@ class Split(Settings):
       salt: another salt is another division.
       near_duplicates: of films that are almost the same but bear different patients, `join` takes
         the patients for one, and `report` only counts them.
+      near_duplicate_correlation: of their pixels, from which on films are almost the same; see
+        `near_duplicates.Thresholds`.
     """
 
     method: Literal["by_patient", "as_published"] = "by_patient"
     fractions: Fractions = Fractions()
     salt: str = "cxr"
     near_duplicates: Literal["join", "report"] = "join"
+    near_duplicate_correlation: float = pydantic.Field(default=0.88, gt=0.5, le=1)
 
     @pydantic.model_validator(mode="before")
     @classmethod

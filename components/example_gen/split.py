@@ -86,19 +86,19 @@ def divide(
       same_film: images whose patients are taken for one, although their bytes differ.
 
     Raises:
-      DatasetError: if an image is not in the published division that was asked for.
+      DatasetError: if a dataset has no published division, and that was asked for.
     """
     everything = in_order(surveyed)
     if plan.as_published:
-        kept, left_out = everything, list[LeftOut]()
+        kept, left_out = _in_published_split(everything)
     else:
         kept, left_out = without_duplicates(everything)
     groups = _joined_patients(everything, same_film)
     splits: dict[str, list[Surveyed]] = {split: [] for split in SPLITS}
-    published = _published(everything) if plan.as_published else {}
+    published = _published(kept) if plan.as_published else {}
     for one in kept:
         where = published.get(one.file.path, SPLITS)
-        splits[_split_among(where, groups[one.file.patient_id], plan)].append(one)
+        splits[split_of(groups[one.file.patient_id], plan, where)].append(one)
     unsampled = [one for one in splits[TEST] if one.file.dataset in plan.normals_per_pneumonia]
     for split, members in splits.items():
         for dataset, ratio in sorted(plan.normals_per_pneumonia.items()):
@@ -135,12 +135,36 @@ def without_duplicates(
     return kept, left_out
 
 
-def split_of(patient: str, plan: SplitPlan) -> str:
-    """The split of a patient, by its key alone."""
-    return _split_among(SPLITS, patient, plan)
+def without_disputed(
+    surveyed: Sequence[Surveyed], groups: Iterable[Sequence[Surveyed]]
+) -> tuple[list[Surveyed], list[LeftOut]]:
+    """Leave out films that are almost the same and bear both labels.
+
+    Args:
+      surveyed: sound images.
+      groups: of near-duplicates, one image for each content.
+    """
+    contents = {
+        one.facts.sha256
+        for group in groups
+        if len({one.file.label for one in group}) > 1
+        for one in group
+    }
+    reason = "same film under both labels"
+    return (
+        [one for one in surveyed if one.facts.sha256 not in contents],
+        [LeftOut(one.file.path, reason) for one in surveyed if one.facts.sha256 in contents],
+    )
 
 
-def _split_among(splits: Sequence[str], patient: str, plan: SplitPlan) -> str:
+def split_of(patient: str, plan: SplitPlan, splits: Sequence[str] = SPLITS) -> str:
+    """The split of a patient, by its key alone.
+
+    Args:
+      patient: the key.
+      plan: how patients are divided.
+      splits: those of `SPLITS` that come into question; they keep their proportions.
+    """
     position = _hash01(plan.salt, patient) * sum(plan.fractions[split] for split in splits)
     for split in splits[:-1]:
         position -= plan.fractions[split]
@@ -155,18 +179,36 @@ def _hash01(salt: str, key: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
+def _in_published_split(
+    surveyed: Sequence[Surveyed],
+) -> tuple[list[Surveyed], list[LeftOut]]:
+    """The images that the published division knows.
+
+    Raises:
+      DatasetError: if it knows none of a dataset.
+    """
+    kept = [one for one in surveyed if one.file.source_split is not None]
+    known = {one.file.dataset for one in kept}
+    left_out: list[LeftOut] = []
+    for one in surveyed:
+        if one.file.dataset not in known:
+            raise DatasetError(
+                f"the {one.file.dataset} dataset came without a division. For NIH, put "
+                "train_val_list.txt and test_list.txt beside its table; or divide by patient "
+                "(data.split=by_patient)."
+            )
+        if one.file.source_split is None:
+            left_out.append(LeftOut(one.file.path, "in no published split", Fate.OUT_OF_SCOPE))
+    return kept, left_out
+
+
 def _published(surveyed: Sequence[Surveyed]) -> dict[str, Sequence[str]]:
     """The splits that each image may be in, by its path."""
     has_validation = {one.file.dataset for one in surveyed if one.file.source_split == VALIDATION}
     found: dict[str, Sequence[str]] = {}
     for one in surveyed:
         split, dataset = one.file.source_split, one.file.dataset
-        if split is None:
-            raise DatasetError(
-                f"{one.file.path} is in no published split of the {dataset} dataset. For NIH, put "
-                "train_val_list.txt and test_list.txt beside its table; or divide by patient "
-                "(data.split=by_patient)."
-            )
+        assert split is not None
         if split == _TRAIN_AND_VALIDATION or (split == TRAIN and dataset not in has_validation):
             found[one.file.path] = (TRAIN, VALIDATION)
         else:

@@ -31,6 +31,8 @@ def compile_pipeline(
         },
         # The files are not here to be looked at: a new compilation does not invalidate the cache.
         fingerprint="",
+        # Open-source Kubeflow has no resolver.
+        remembers=False,
     )
     runner = tfx.orchestration.experimental.KubeflowV2DagRunner(
         config=tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(default_image=image),

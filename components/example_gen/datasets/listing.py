@@ -12,7 +12,10 @@ from pathlib import Path
 from components.errors import InputError
 from components.example_gen.record import XrayFile
 
-IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png"})
+# Of all that `imaging` reads, but for DICOM, which is a dataset of its own.
+IMAGE_SUFFIXES = (
+    ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"
+)  # fmt: skip
 
 
 class DatasetError(InputError):
@@ -107,4 +110,5 @@ def _state(path: str) -> str:
 
 def count_reasons(left_out: Iterable[LeftOut]) -> dict[str, int]:
     """How many were left out for each reason, the most frequent first."""
-    return dict(collections.Counter(one.reason for one in left_out).most_common())
+    counts = collections.Counter(one.reason for one in left_out)
+    return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))

@@ -63,7 +63,7 @@ LEFT_OUT = {
     "image of several frames": 1,
     "image is too large to be a film": 1,
 }
-FATES = {"quarantined": 10, "duplicate": 2, "not on disk": 1, "out of scope": 3}
+FATES = {"quarantined": 10, "duplicate": 2, "not on disk": 1, "out of scope": 3, "bad row": 0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,11 +170,11 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         nih_row("other.png", patient=7003, findings="Mass"),
         nih_row("duplicate.png", patient=7004),
         nih_row("palette.png", patient=7005),
-        nih_row("blank.png", patient=7006),
-        nih_row("photograph.png", patient=7007),
+        nih_row("blank.png", patient=7006, findings="Pneumonia"),
+        nih_row("photograph.png", patient=7007, findings="Pneumonia"),
         nih_row("animated.png", patient=7008),
         nih_row("huge.png", patient=7009),
-        nih_row("lateral.png", patient=7010).replace(",PA,", ",LL,"),
+        nih_row("lateral.png", patient=7010, findings="Pneumonia").replace(",PA,", ",LL,"),
         nih_row("old.png", patient=7011, age="412"),
     ]
     frames = [PIL.Image.fromarray(film(number)) for number in (7008, 7009)]
@@ -217,7 +217,7 @@ def test_the_report_adds_up(ingested: Ingest) -> None:
 
 def test_the_page_shows_what_was_left_out(ingested: Ingest) -> None:
     for reason in LEFT_OUT:
-        assert reason.capitalize() in ingested.page
+        assert reason[0].upper() + reason[1:] in ingested.page
     # The lateral, blank and coloured ones can be shown, and the two exact duplicates with theirs.
     assert ingested.page.count("data:image/jpeg;base64,") == 3 + 2 * 2
     assert "lateral.png" in ingested.page
@@ -386,6 +386,21 @@ def test_an_image_in_two_datasets_is_refused(tmp_path: Path) -> None:
                 registry.list_files("nih", root),
             ]
         )
+
+
+def test_the_same_film_under_both_labels_is_left_out(tmp_path: Path) -> None:
+    root = synthesize("pediatric", images=50, out=tmp_path, seed=1).root
+    film = sorted((root / "train/NORMAL").iterdir())[0]
+    pixels = np.asarray(PIL.Image.open(film))
+    copy = root / "train/PNEUMONIA/person9001_virus_1.jpeg"
+    write(copy, encode(pixels, "JPEG", quality=70))
+
+    found = ingest(tmp_path, tmp_path / "out", datasets=["pediatric"])
+
+    assert found.report["left_out_files"]["same film under both labels"] == sorted(
+        [str(film), str(copy)]
+    )
+    assert found.report["duplicates"]["near"]["across_labels"] == 1
 
 
 @pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(b"other")])

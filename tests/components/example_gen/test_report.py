@@ -1,9 +1,12 @@
 """The account of an ingest."""
 
+import dataclasses
+
 import pytest
 
 from components.example_gen import report
 from components.example_gen.datasets.listing import DatasetError, Fate, LeftOut, Listing
+from components.example_gen.datasets.source import Source
 from components.example_gen.images.near_duplicates import Found
 from components.example_gen.settings import Quality, Split
 from components.example_gen.split import Division, Surveyed
@@ -29,7 +32,7 @@ def ingest(
     files += [xray_file(path, path=path) for path in unread]
     return report.Ingest(
         listings=[Listing("pediatric", tuple(files), left_out)],
-        roots={"pediatric": "/films"},
+        sources={"pediatric": Source(folder="/films")},
         split=Split.model_validate(method),
         quality=Quality(),
         surveyed=images,
@@ -62,7 +65,7 @@ def test_reasons_are_counted_the_most_frequent_first_and_enough_files_named() ->
 def test_an_empty_split_is_refused_with_what_was_left_out() -> None:
     bad = (LeftOut("/a.png", "file is empty"),)
     found = ingest({"train": [surveyed("1")]}, bad=bad, unread=("/a.png",))
-    with pytest.raises(DatasetError, match=r"val split has no image\. Left out: 1 file is empty"):
+    with pytest.raises(DatasetError, match=r"val split has no image.*Left out: 1 file is empty"):
         report.require_images(found)
 
 
@@ -80,3 +83,25 @@ def test_a_leak_in_a_division_by_patient_is_a_fault_and_in_the_published_one_a_c
         "exact_duplicates": 1,
         "near_duplicates": 0,
     }
+
+
+def test_a_balanced_dataset_needs_test_images() -> None:
+    one_each = {split: [surveyed(split)] for split in ("train", "val", "test")}
+    found = ingest(one_each)
+    report.require_images(found)
+    balanced = {"pediatric": Source(normals_per_pneumonia=1.0)}
+    with pytest.raises(DatasetError, match=r"the test \(of pediatric\) split has no image"):
+        report.require_images(dataclasses.replace(found, sources=balanced))
+
+
+def test_test_images_that_balancing_left_out_leak_as_well() -> None:
+    division = Division({"train": [surveyed("1")], "val": [], "test": []}, [surveyed("1", "a")], [])
+    found = dataclasses.replace(ingest({}, method="as_published"), division=division)
+    assert found.leakage().patients == 1
+
+
+def test_only_suspects_that_were_kept_are_said_to_be() -> None:
+    kept = surveyed("1")
+    suspects = [LeftOut(kept.file.path, "image is blank"), LeftOut("/b.png", "image is blank")]
+    found = dataclasses.replace(ingest({"train": [kept]}), suspects=suspects)
+    assert report.account(found)["suspects"] == {"image is blank": 1}

@@ -365,13 +365,21 @@ def test_as_published_too_no_patient_moves_and_duplicates_are_kept(
         assert set(paths(before.splits[split])) <= set(paths(after.splits[split]))
 
 
-def test_an_image_without_a_published_split_is_a_mistake_with_a_remedy() -> None:
+def test_an_image_that_the_published_division_lacks_is_out_of_scope() -> None:
     surveyed = [image("1", "a", source_split="train_val"), image("2", "b")]
-    with pytest.raises(DatasetError, match=r"2-0000\.png is in no published split") as error:
+    divided = divide(surveyed, AS_PUBLISHED)
+    (left_out,) = divided.left_out
+    assert left_out.source.endswith("2-0000.png")
+    assert (left_out.reason, left_out.fate) == ("in no published split", Fate.OUT_OF_SCOPE)
+
+
+def test_a_dataset_without_a_published_division_is_a_mistake_with_a_remedy() -> None:
+    surveyed = [
+        image("1", "a", source_split="train_val"),
+        image("2", "b", dataset="nih"),
+    ]
+    with pytest.raises(DatasetError, match=r"nih dataset came without a division.*by_patient"):
         divide(surveyed, AS_PUBLISHED)
-    for words in ("test_list.txt", "by_patient"):
-        assert words in str(error.value)
-    assert divide(surveyed, PLAN).left_out == []
 
 
 def test_what_is_published_is_balanced_too() -> None:
