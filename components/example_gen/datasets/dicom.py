@@ -1,24 +1,25 @@
 """A folder of DICOM films, as an archive exports them, labelled by a table or by folders.
 
 What is left out of the record is as much part of the mapping as what is taken: no name, date,
-number or institution of the header is copied. The patient's number becomes a pseudonym, a keyed
-digest (BLAKE2b). That is pseudonymisation and no anonymisation: the key is in this file, so that
-whoever holds a list of patients' numbers can compute their pseudonyms. It is no secret because
-it cannot be one: the same patient must come out the same in every later run, on every machine,
-or the division into training and test would change; a secret key would have to be kept for as
-long, and given to all. What it does is that these pseudonyms match those of no other system. Nor
-are the films' own names changed, or what is burnt into the pixels.
+number or institution of the header is copied. The patient's number and the film's own name, which
+may be the patient's, become pseudonyms; what these are worth, `pseudonym` says. What is burnt into
+the pixels stays.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 
 from components.example_gen.datasets import table
-from components.example_gen.datasets.files import ImageIndex, OutsideError, unusable, walk
+from components.example_gen.datasets.files import (
+    ImageIndex,
+    OutsideError,
+    SeveralError,
+    unusable,
+    walk,
+)
 from components.example_gen.datasets.listing import (
     DatasetError,
     Fate,
@@ -26,6 +27,7 @@ from components.example_gen.datasets.listing import (
     LeftOut,
     Listing,
 )
+from components.example_gen.datasets.pseudonym import pseudonym
 from components.example_gen.datasets.source import Source
 from components.example_gen.images.bad_image import BadImageError
 from components.example_gen.record import NO_FINDING, NORMAL, PNEUMONIA, XrayFile
@@ -38,7 +40,6 @@ _SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 _DIRECTORY = "DICOMDIR"
 _LABELS = {"NORMAL": NORMAL, "PNEUMONIA": PNEUMONIA}
 _FINDINGS = {NORMAL: (NO_FINDING,), PNEUMONIA: ("Pneumonia",)}
-_KEY = b"cxr patient pseudonym 1"
 
 # All that is read of a header.
 _TAGS = (
@@ -62,6 +63,8 @@ _POSITIONS = frozenset((
 _NO_ROW = table.Row._make((0, *[""] * (len(table.Row._fields) - 1)))
 
 Header = Mapping[str, str]
+# The kind of what a film is known to belong to, and its numbers.
+Identity = tuple[str, ...]
 
 
 def is_root(folder: Path, source: Source) -> bool:
@@ -89,26 +92,31 @@ def list_files(root: Path, source: Source) -> Listing:
     disputed: set[str] = set()
     if labels:
         listed, malformed = table.read_table(labels, source.columns, required=("image", "findings"))
-        rows, unmatched, disputed = _match(listed, root, films)
+        images = ImageIndex(root, films)
+        called = _called(root, films)
+        rows, unmatched, disputed = table.match_rows(listed, lambda row: _find(row, images, called))
         left_out += malformed + unmatched
+    identities = _identities(root, films, rows)
     files: list[XrayFile] = []
     ignored: list[IgnoredValue] = []
     for path, header in films.items():
         if header is None:
             continue
         if path in disputed:
-            left_out.append(LeftOut(path, table.DISPUTED))
+            left_out.append(LeftOut(path, table.DISPUTED, Fate.BAD_ROW))
             continue
         row = rows.get(path)
         findings = _findings(path, root, row)
         if isinstance(findings, LeftOut):
             left_out.append(findings)
         else:
-            file, unused = _file(path, root, header, row or _NO_ROW, findings)
+            patient = pseudonym(*identities[path])
+            file, unused = _file(path, root, header, row or _NO_ROW, findings, patient)
             files.append(file)
             ignored += unused
     if not files:
         raise DatasetError(_nothing(root, labels, len(films)))
+    table.check_patients(files, root)
     tables = (labels,) if labels else ()
     return Listing(NAME, tuple(files), tuple(left_out), tuple(ignored), tables)
 
@@ -191,29 +199,6 @@ def _read_header(path: str) -> Header | LeftOut:
 # --- The table -------------------------------------------------------------------------------
 
 
-def _match(
-    rows: Iterable[table.Row], root: Path, films: Mapping[str, Header | None]
-) -> tuple[dict[str, table.Row], list[LeftOut], set[str]]:
-    """The row of each film, the rows that are of none, and the films whose rows contradict."""
-    images = ImageIndex(root, films)
-    called = _called(root, films)
-    matched: dict[str, table.Row] = {}
-    unmatched: list[LeftOut] = []
-    disputed: set[str] = set()
-    for row in rows:
-        found = _find(row, images, called)
-        if isinstance(found, LeftOut):
-            unmatched.append(found)
-        elif matched.setdefault(found, row) is row:
-            continue
-        elif matched[found].findings == row.findings:
-            unmatched.append(LeftOut(row.image, table.REPEATED, Fate.DUPLICATE))
-        else:
-            disputed.add(found)
-            unmatched.append(LeftOut(row.image, table.DISPUTED))
-    return matched, unmatched, disputed
-
-
 def _called(root: Path, films: Mapping[str, Header | None]) -> list[dict[str, list[str]]]:
     """What a table may call a film, the most certain kind of name first, and which bear it."""
     kinds: list[dict[str, list[str]]] = [{}, {}, {}, {}]
@@ -230,15 +215,17 @@ def _find(
     row: table.Row, images: ImageIndex, called: Iterable[Mapping[str, list[str]]]
 ) -> str | LeftOut:
     if not row.image:
-        return LeftOut(f"line {row.line}", "row of the table that is malformed")
+        return LeftOut(f"line {row.line}", table.MALFORMED, Fate.BAD_ROW)
     paths: list[str] = next((kind[row.image] for kind in called if row.image in kind), [])
-    if len(paths) > 1:
-        # Numbered films are called the same in every folder: one must not get another's label.
-        return LeftOut(row.image, "row of the table that fits several films")
     try:
+        if len(paths) > 1:
+            # Numbered films are called the same in every folder.
+            raise SeveralError(row.image)
         path = paths[0] if paths else images.find(row.image)
     except OutsideError:
-        return LeftOut(row.image, "path in the table leads out of the data root")
+        return LeftOut(row.image, table.OUTSIDE, Fate.BAD_ROW)
+    except SeveralError:
+        return LeftOut(row.image, table.SEVERAL, Fate.BAD_ROW)
     return path or table.without_image(row)
 
 
@@ -257,7 +244,12 @@ def _findings(path: str, root: Path, row: table.Row | None) -> table.Findings | 
 
 
 def _file(
-    path: str, root: Path, header: Header, row: table.Row, findings: table.Findings
+    path: str,
+    root: Path,
+    header: Header,
+    row: table.Row,
+    findings: table.Findings,
+    patient: str,
 ) -> tuple[XrayFile, list[IgnoredValue]]:
     """The record, and the values that could not be used.
 
@@ -273,8 +265,8 @@ def _file(
     file = XrayFile(
         path=path,
         dataset=NAME,
-        filename=PurePath(path).name,
-        patient_id=f"{NAME}:{_pseudonym(path, root, header, row)}",
+        filename=f"{pseudonym('file', os.path.relpath(path, root), digest_size=8)}.dcm",
+        patient_id=f"{NAME}:{patient}",
         label=findings.label,
         findings=findings.names,
         modality=header["Modality"].upper() or None,
@@ -289,15 +281,44 @@ def _view(header: Header) -> str:
     return header["ViewPosition"] or ("" if position in _POSITIONS else position)
 
 
-def _pseudonym(path: str, root: Path, header: Header, row: table.Row) -> str:
-    """Of the patient; or else of the study, which is one patient's; or else of the film alone."""
-    identity: tuple[str, ...]
-    if row.patient and row.patient != header["PatientID"]:
-        identity = ("patient", "", row.patient)
-    elif header["PatientID"]:
-        identity = ("patient", header["IssuerOfPatientID"], header["PatientID"])
-    elif header["StudyInstanceUID"]:
-        identity = ("study", header["StudyInstanceUID"])
-    else:
-        identity = ("film", os.path.relpath(path, root))
-    return hashlib.blake2b("\0".join(identity).encode(), key=_KEY, digest_size=16).hexdigest()
+# --- The patients ----------------------------------------------------------------------------
+
+
+def _identities(
+    root: Path, films: Mapping[str, Header | None], rows: Mapping[str, table.Row]
+) -> dict[str, Identity]:
+    """Whose each film is, by the table alone where that names a patient.
+
+    Otherwise by the header; or by the other films of its study, which is one patient's; or by the
+    study; or else each film is a patient of its own.
+    """
+    headers = {path: header for path, header in films.items() if header is not None}
+    named = {path: patient for path, row in rows.items() if (patient := table.patient_of(row))}
+    # What the table calls as the header does is the same patient where the table has no row.
+    same = {_number(headers[path]) for path, patient in named.items() if path in headers
+            and headers[path]["PatientID"] == patient}  # fmt: skip
+    found: dict[str, Identity] = {}
+    for path, header in headers.items():
+        if path in named:
+            found[path] = ("patient", "", named[path])
+        elif header["PatientID"]:
+            issuer, patient = _number(header)
+            found[path] = ("patient", "" if (issuer, patient) in same else issuer, patient)
+    of_study: dict[str, set[Identity]] = {}
+    for path, identity in found.items():
+        of_study.setdefault(headers[path]["StudyInstanceUID"], set()).add(identity)
+    for path, header in headers.items():
+        study = header["StudyInstanceUID"]
+        if path in found:
+            continue
+        if not study:
+            found[path] = ("film", os.path.relpath(path, root))
+        elif len(of_study.get(study, ())) == 1:
+            (found[path],) = of_study[study]
+        else:
+            found[path] = ("study", study)
+    return found
+
+
+def _number(header: Header) -> tuple[str, str]:
+    return header["IssuerOfPatientID"], header["PatientID"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
@@ -11,6 +12,10 @@ from components.example_gen.datasets.listing import Fate, LeftOut
 
 class OutsideError(ValueError):
     """A path that leads out of the dataset's folder."""
+
+
+class SeveralError(ValueError):
+    """A name that several images have."""
 
 
 def walk(folder: Path) -> Iterator[str]:
@@ -53,19 +58,23 @@ def unusable(path: str) -> LeftOut | None:
 class ImageIndex:
     """The images below a folder, to be found as a table names them."""
 
-    def __init__(self, root: Path, paths: Iterable[str]):
+    def __init__(self, root: Path, paths: Iterable[str], *, copies: bool = False):
         """Index what a scan found.
 
         Args:
           root: the dataset's folder, which no table may leave.
           paths: images below it.
+          copies: whether the first may be taken of images that have one name and the same bytes.
         """
         self._root = root
+        self._copies = copies
         self._by_path: dict[str, str] = {}
-        self._by_name: dict[str, str] = {}
+        self._by_name: dict[str, list[str]] = {}
         for path in paths:
             self._by_path[os.path.relpath(path, root)] = path
-            self._by_name.setdefault(os.path.basename(path), path)  # noqa: PTH119
+            self._by_name.setdefault(os.path.basename(path), []).append(path)  # noqa: PTH119
+        # Where a folder truly is, by its path.
+        self._real: dict[PurePath, str] = {}
         self._found: set[str] = set()
         self._found_by_name: set[str] = set()
 
@@ -77,12 +86,15 @@ class ImageIndex:
 
         Raises:
           OutsideError: if the name leads out of the root.
+          SeveralError: if several images have the name: one must not get another's label.
         """
         inside = self._inside(named)
         path = self._by_path.get(inside)
-        if inside in self._by_name:
+        if path is None and inside in self._by_name:
+            path, *others = self._by_name[inside]
+            if others and not (self._copies and _are_equal(path, others)):
+                raise SeveralError(named)
             self._found_by_name.add(inside)
-            path = path or self._by_name[inside]
         if path is not None:
             self._found.add(path)
         return path
@@ -91,7 +103,7 @@ class ImageIndex:
         """The account of the images that were never found."""
         rest = []
         for path in sorted(set(self._by_path.values()) - self._found):
-            # Of images of one name in several folders, one was taken for the name.
+            # Of copies in several folders, one was taken for the name.
             if os.path.basename(path) in self._found_by_name:  # noqa: PTH119
                 rest.append(LeftOut(path, "another image of the same name", Fate.DUPLICATE))
             else:
@@ -103,8 +115,28 @@ class ImageIndex:
         # Tables that were written under Windows have its separators.
         path = named.replace("\\", "/")
         if PurePath(path).is_absolute():
-            path = os.path.relpath(path, self._root)
+            path = os.path.relpath(path, self._below_a_link(os.path.normpath(path)) or self._root)
         path = os.path.normpath(path)
         if path == ".." or path.startswith("../"):
             raise OutsideError(named)
         return path
+
+    def _below_a_link(self, path: str) -> PurePath | None:
+        """The folder above a path that is the root by way of links, or by its real path."""
+        return next((up for up in PurePath(path).parents if self._is_root(up)), None)
+
+    def _is_root(self, folder: PurePath) -> bool:
+        for one in (folder, PurePath(self._root)):
+            if one not in self._real:
+                try:
+                    self._real[one] = os.path.realpath(one)
+                except ValueError:  # no path at all, such as one with a NUL
+                    self._real[one] = str(one)
+        return self._real[folder] == self._real[PurePath(self._root)]
+
+
+def _are_equal(path: str, others: Iterable[str]) -> bool:
+    try:
+        return all(filecmp.cmp(path, other, shallow=False) for other in others)
+    except OSError:  # gone since the scan; which of them it was, nobody knows
+        return False

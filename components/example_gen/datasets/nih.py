@@ -13,7 +13,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from components.example_gen.datasets import table
-from components.example_gen.datasets.files import ImageIndex, OutsideError, unusable, walk
+from components.example_gen.datasets.files import (
+    ImageIndex,
+    OutsideError,
+    SeveralError,
+    unusable,
+    walk,
+)
 from components.example_gen.datasets.listing import (
     IMAGE_SUFFIXES,
     DatasetError,
@@ -23,6 +29,7 @@ from components.example_gen.datasets.listing import (
     Listing,
     count_reasons,
 )
+from components.example_gen.datasets.pseudonym import pseudonym
 from components.example_gen.datasets.source import Source
 from components.example_gen.record import XrayFile
 
@@ -30,7 +37,8 @@ NAME = "nih"
 FOLDERS = ("nih", "NIH", "nih/nih")
 
 _OFFICIAL = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
-_TABLES = (*_OFFICIAL, "sample_labels.csv", "labeled_images.csv", "labels.csv")
+_TABLES = (*_OFFICIAL, "sample_labels.csv", "labeled_images.csv")
+_ANY_SET = "labels.csv"
 _BOXES = "BBox_List_2017.csv"
 # The published division, which is by patient; where it says neither, there is none.
 _LISTS = {"train_val_list.txt": "train_val", "test_list.txt": "test"}
@@ -43,9 +51,13 @@ Box = tuple[float, float, float, float]
 
 
 def is_root(folder: Path, source: Source) -> bool:
-    """Whether a folder holds the set: its table."""
+    """Whether a folder holds the set: its table, and images if that is called as any set's."""
     tables = (source.table,) if source.table else _TABLES
-    return any((folder / name).is_file() for name in tables)
+    if any((folder / name).is_file() for name in tables):
+        return True
+    # Such as beside DICOM films.
+    has_images = (Path(path).suffix.lower() in IMAGE_SUFFIXES for path in walk(folder))
+    return source.table is None and (folder / _ANY_SET).is_file() and any(has_images)
 
 
 def list_files(root: Path, source: Source) -> Listing:
@@ -54,93 +66,79 @@ def list_files(root: Path, source: Source) -> Listing:
     Raises:
       DatasetError: if the table cannot be read, or names no usable image.
     """
-    path = table.find_table(root, source.table, _TABLES)
+    path = table.find_table(root, source.table, (*_TABLES, _ANY_SET))
     if path is None:
-        raise DatasetError(f"{root} holds none of the tables {', '.join(_TABLES)}")
+        raise DatasetError(f"{root} holds none of the tables {', '.join((*_TABLES, _ANY_SET))}")
     rows, left_out = table.read_table(path, source.columns, required=("image", "findings"))
-    images, unreadable = _images(root, official=path.name in _OFFICIAL)
+    official = path.name in _OFFICIAL
+    images, unreadable = _images(root, official=official)
     left_out += unreadable
     ignored: list[IgnoredValue] = []
     boxes = _read_boxes(root / _BOXES, ignored)
     published = _published(root)
     files: list[XrayFile] = []
-    # What the first row of each image said.
-    said: dict[str, str] = {}
-    disputed: set[str] = set()
-    for row in rows:
-        found = _examine(row, images, said, disputed)
-        if isinstance(found, LeftOut):
-            left_out.append(found)
+    matched, unmatched, disputed = table.match_rows(rows, lambda row: _find(row, images))
+    left_out += unmatched
+    left_out += [LeftOut(one, table.DISPUTED, Fate.BAD_ROW) for one in sorted(disputed)]
+    for image, row in matched.items():
+        findings = _findings(row, image)
+        if isinstance(findings, LeftOut):
+            left_out.append(findings)
             continue
-        name = Path(found).name
-        split = published.get(name)
-        files.append(_file(row, found, boxes.get(name, ()), split, ignored))
-    left_out += [LeftOut(file.path, table.DISPUTED) for file in files if file.path in disputed]
-    files = [file for file in files if file.path not in disputed]
+        name = Path(image).name
+        metadata, senseless = table.parse_metadata(row, findings, image)
+        ignored += senseless
+        assert findings.label is not None
+        files.append(
+            XrayFile(
+                path=image,
+                dataset=NAME,
+                filename=name,
+                patient_id=f"{NAME}:{_patient(row, official=official)}",
+                label=findings.label,
+                findings=findings.names,
+                source_split=published.get(name),
+                boxes=boxes.get(name, ()),
+                **metadata._asdict(),
+            )
+        )
     left_out += images.rest()
     if not files:
         raise DatasetError(_useless(path, root, len(rows), len(images), left_out))
+    if not official:
+        table.check_patients(files, root)
     tables = (path, *(root / name for name in (_BOXES, *_LISTS) if (root / name).is_file()))
     return Listing(NAME, tuple(files), tuple(left_out), tuple(ignored), tables)
 
 
-def _examine(
-    row: table.Row, images: ImageIndex, said: dict[str, str], disputed: set[str]
-) -> str | LeftOut:
-    """The path of a row's image, or why the row is left out."""
+def _find(row: table.Row, images: ImageIndex) -> str | LeftOut:
+    """The path of a row's image, or why the row is of none."""
     if not row.image:
-        return LeftOut(f"line {row.line}", "row of the table that is malformed")
+        return LeftOut(f"line {row.line}", table.MALFORMED, Fate.BAD_ROW)
     try:
-        path = images.find(row.image)
+        return images.find(row.image) or table.without_image(row)
     except OutsideError:
-        return LeftOut(row.image, "path in the table leads out of the data root")
-    # An image may be named in several ways, such as by its path and by its name.
-    image = path or row.image
-    if image in said:
-        if said[image] == row.findings:
-            return LeftOut(row.image, table.REPEATED, Fate.DUPLICATE)
-        disputed.add(image)
-        return LeftOut(row.image, table.DISPUTED)
-    said[image] = row.findings
-    if path is None:
-        return table.without_image(row)
-    if not _patient(row):
-        return LeftOut(row.image, _NO_PATIENT)
-    findings = table.usable_findings(row.findings, row.image)
-    return findings if isinstance(findings, LeftOut) else path
+        return LeftOut(row.image, table.OUTSIDE, Fate.BAD_ROW)
+    except SeveralError:
+        return LeftOut(row.image, table.SEVERAL, Fate.BAD_ROW)
 
 
-def _file(
-    row: table.Row,
-    path: str,
-    boxes: tuple[Box, ...],
-    source_split: str | None,
-    ignored: list[IgnoredValue],
-) -> XrayFile:
-    findings = table.parse_findings(row.findings)
-    assert findings.label is not None
-    metadata, senseless = table.parse_metadata(row, findings, row.image)
-    ignored += senseless
-    return XrayFile(
-        path=path,
-        dataset=NAME,
-        filename=Path(path).name,
-        patient_id=f"{NAME}:{_patient(row)}",
-        label=findings.label,
-        findings=findings.names,
-        source_split=source_split,
-        boxes=boxes,
-        **metadata._asdict(),
-    )
+def _findings(row: table.Row, path: str) -> table.Findings | LeftOut:
+    """What a row says of its image, or why it is left out."""
+    if not _number(row):
+        return LeftOut(path, _NO_PATIENT, Fate.BAD_ROW)
+    return table.usable_findings(row.findings, path)
 
 
-def _patient(row: table.Row) -> str:
+def _patient(row: table.Row, *, official: bool) -> str:
+    # NIH's numbers are public; those of one's own table are a hospital's.
+    return _number(row) if official else pseudonym("patient", "", _number(row))
+
+
+def _number(row: table.Row) -> str:
     """The table's patient, or the one that the set's own file names carry."""
-    if row.patient:
-        # Where some rows lack it, pandas makes `13.0` of the others.
-        return re.sub(r"(?<=\d)\.0+$", "", row.patient)
     own = _OWN_NAME.fullmatch(Path(row.image).name)
-    return str(int(own["patient"])) if own else ""
+    return table.patient_of(row) or (str(int(own["patient"])) if own else "")
 
 
 def _useless(path: Path, root: Path, rows: int, images: int, left_out: Iterable[LeftOut]) -> str:
@@ -176,7 +174,9 @@ def _images(root: Path, *, official: bool) -> tuple[ImageIndex, list[LeftOut]]:
         if Path(path).suffix.lower() in IMAGE_SUFFIXES or os.path.isdir(path)  # noqa: PTH112
     ]
     bad = {path: reason for path in paths if (reason := unusable(path))}
-    return ImageIndex(root, (path for path in paths if path not in bad)), list(bad.values())
+    sound = (path for path in paths if path not in bad)
+    # The published folders may overlap, as the same images unpacked twice.
+    return ImageIndex(root, sound, copies=official), list(bad.values())
 
 
 def _read_boxes(path: Path, ignored: list[IgnoredValue]) -> dict[str, tuple[Box, ...]]:

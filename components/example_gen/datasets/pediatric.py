@@ -89,9 +89,9 @@ def list_files(root: Path, source: Source) -> Listing:
     for folder, label in _LABELS.items():
         if not any(file.label == label for file in files):
             raise DatasetError(
-                f"{root} holds no image (.jpeg, .jpg or .png) in train/{folder}, val/{folder} "
-                f"or test/{folder}. The folder should be as Kaggle's chest-xray-pneumonia "
-                "unpacks it."
+                f"{root} holds no image ({', '.join(IMAGE_SUFFIXES)}) in train/{folder}, "
+                f"val/{folder} or test/{folder}. The folder should be as Kaggle's "
+                "chest-xray-pneumonia unpacks it."
             )
     return Listing(NAME, tuple(files), tuple(left_out))
 

@@ -1,7 +1,10 @@
 """Folders of DICOM films as they are found in the field."""
 
+import dataclasses
 import io
+import itertools
 import os
+import re
 import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,8 +28,17 @@ FILM = dicoms.film(bits=8, height=8, width=9)
 SOURCE = Source()
 
 
+_numbers = itertools.count()
+
+
 def a_film(**header: Any) -> bytes:
-    return dicoms.dicom(FILM, **header)
+    """A film of another patient than all others, if the header does not say whose it is."""
+    return dicoms.dicom(FILM, **{"PatientID": f"P{next(_numbers)}"} | header)
+
+
+def named(file: XrayFile) -> str:
+    """The file's own name, which the record does not have."""
+    return Path(file.path).name
 
 
 def write_table(root: Path, *rows: str, header: str = "image,findings") -> Path:
@@ -58,7 +70,7 @@ def test_what_a_header_says(tmp_path: Path) -> None:
     assert file == XrayFile(
         path=str(tmp_path / "NORMAL/a.dcm"),
         dataset="dicom",
-        filename="a.dcm",
+        filename=file.filename,
         patient_id=file.patient_id,
         label=NORMAL,
         findings=("No Finding",),
@@ -149,8 +161,11 @@ def test_the_pixels_are_not_read(tmp_path: Path) -> None:
 
 
 def patients(root: Path, **headers: Mapping[str, Any]) -> dict[str, str]:
+    # Two more, as a set of one or two patients is refused.
+    headers = {**headers, "x": {"PatientID": "X"}, "y": {"PatientID": "Y"}}
     films = {f"NORMAL/{name}.dcm": a_film(**header) for name, header in headers.items()}
-    return {file.filename[:-4]: file.patient_id for file in list_films(root, films).files}
+    found = {named(file)[:-4]: file.patient_id for file in list_films(root, films).files}
+    return {name: patient for name, patient in found.items() if name not in ("x", "y")}
 
 
 def test_a_patient_keeps_one_pseudonym(tmp_path: Path) -> None:
@@ -183,6 +198,47 @@ def test_without_either_each_film_is_a_patient(tmp_path: Path) -> None:
     assert found["a"] != found["b"]
 
 
+def test_a_film_without_a_number_is_of_its_studys_patient(tmp_path: Path) -> None:
+    found = patients(
+        tmp_path,
+        a={"PatientID": "7", "StudyInstanceUID": "1.2.3"},
+        b={"PatientID": "", "StudyInstanceUID": "1.2.3"},
+        c={"PatientID": "8", "StudyInstanceUID": "1.2.4"},
+        d={"PatientID": "9", "StudyInstanceUID": "1.2.4"},
+        e={"PatientID": "", "StudyInstanceUID": "1.2.4"},
+    )
+    assert found["a"] == found["b"]
+    # Of the second study nobody knows which of the two it is.
+    assert len({found[name] for name in "acde"}) == 4
+
+
+def test_a_patient_of_the_table_is_one_whatever_the_headers_say(tmp_path: Path) -> None:
+    films = {
+        "a.dcm": a_film(PatientID="7", IssuerOfPatientID="Here"),
+        "b.dcm": a_film(PatientID="7", IssuerOfPatientID="There"),
+        "c.dcm": a_film(PatientID="ANON-1"),
+        "d.dcm": a_film(PatientID=""),
+        "e.dcm": a_film(PatientID="7"),
+        "NORMAL/f.dcm": a_film(PatientID="", StudyInstanceUID="1.2.3"),
+        "g.dcm": a_film(PatientID="ANON-2", StudyInstanceUID="1.2.3"),
+        "x.dcm": a_film(),
+        "y.dcm": a_film(),
+    }
+    rows = [f"{name},normal,7" for name in "abcde"] + ["g,normal,7.0", "x,1,8", "y,1,9"]
+    found = list_films(tmp_path, films, *rows, header="image,findings,patient")
+    of = {named(file)[0]: file.patient_id for file in found.files}
+    assert len({of[name] for name in "abcdefg"}) == 1
+    assert len(set(of.values())) == 3
+
+
+@pytest.mark.parametrize("numbers", [["ANONYMOUS"] * 4, ["1", "2", "1", "2"]])
+def test_too_few_patients_to_divide(tmp_path: Path, numbers: list[str]) -> None:
+    films = {f"NORMAL/{n}.dcm": a_film(PatientID=number) for n, number in enumerate(numbers)}
+    with pytest.raises(DatasetError, match="4 images with a label, all of") as error:
+        list_films(tmp_path, films)
+    assert "columns.patient" in str(error.value)
+
+
 def test_nothing_of_a_patient_is_copied(tmp_path: Path) -> None:
     secrets = {
         "PatientName": "Doe^Jane",
@@ -193,11 +249,36 @@ def test_nothing_of_a_patient_is_copied(tmp_path: Path) -> None:
         "AccessionNumber": "A-778899",
         "StudyDate": "20200917",
         "StudyInstanceUID": "1.2.77777",
+        "SOPInstanceUID": "1.2.840.99999.1",
         "ReferringPhysicianName": "Who^Doctor",
     }
-    found = list_films(tmp_path, {"NORMAL/a.dcm": a_film(**secrets), "b.dcm": a_film(**secrets)})
-    for secret in secrets.values():
-        assert secret not in repr(found)
+    films = {
+        "NORMAL/DOE_JANE_19510203.dcm": a_film(**secrets),
+        "NORMAL/1.2.840.99999.1": a_film(**secrets),
+        "NORMAL/odd/film.dcm": a_film(**secrets | {"SOPInstanceUID": "1.2.840.99999.2"}),
+        "mass/film.dcm": a_film(**secrets | {"SOPInstanceUID": "1.2.840.99999.3"}),
+        "NORMAL/x.dcm": a_film(),
+        "NORMAL/y.dcm": a_film(),
+    }
+    rows = ["1.2.840.99999.2,normal,412", "1.2.840.99999.3,Mass,7", "1.2.840.99999.3,Mass,7"]
+    found = list_films(tmp_path, films, *rows, header="image,findings,age")
+    assert len(found.files) == 5
+    # A path is for the operator's eyes alone, and goes into no Example.
+    paths = {str(tmp_path / name) for name in films}
+    records = [dataclasses.replace(file, path="") for file in found.files]
+    assert {file.path for file in found.files} <= paths
+    assert {one.source for one in (*found.left_out, *found.ignored)} <= paths
+    values = [(one.reason, one.fate) for one in found.left_out]
+    for secret in (*secrets.values(), "DOE", "JANE", "99999"):
+        assert secret not in repr((records, values, found.ignored and found.ignored[0].value))
+
+
+def test_a_films_name_is_a_pseudonym_that_stays(tmp_path: Path) -> None:
+    films = {"NORMAL/DOE.dcm": a_film(), "PNEUMONIA/DOE.dcm": a_film()}
+    names = [file.filename for file in list_films(tmp_path / "a", films).files]
+    assert all(re.fullmatch(r"[0-9a-f]{16}\.dcm", name) for name in names)
+    assert len(set(names)) == 2
+    assert names == [file.filename for file in list_films(tmp_path / "b", films).files]
 
 
 # --- Labels ----------------------------------------------------------------------------------
@@ -212,7 +293,7 @@ def test_labels_of_folders(tmp_path: Path) -> None:
         "e.dcm": a_film(StudyDescription="Pneumonia"),
     }
     found = list_films(tmp_path, films)
-    assert {file.filename: (file.label, file.findings) for file in found.files} == {
+    assert {named(file): (file.label, file.findings) for file in found.files} == {
         "a.dcm": (NORMAL, ("No Finding",)),
         "b.dcm": (PNEUMONIA, ("Pneumonia",)),
         "c.dcm": (NORMAL, ("No Finding",)),
@@ -242,7 +323,7 @@ def test_how_a_table_may_call_a_film(tmp_path: Path, name: str) -> None:
     films = {"sub/a.dcm": a_film(SOPInstanceUID="1.2.3.4"), "b.dcm": a_film()}
     found = list_films(tmp_path, films, f"{name.format(root=tmp_path)},Infiltration|Pneumonia")
     (file,) = found.files
-    assert (file.filename, file.label) == ("a.dcm", PNEUMONIA)
+    assert (named(file), file.label) == ("a.dcm", PNEUMONIA)
     assert file.findings == ("Infiltration", "Pneumonia")
     assert found.tables == (tmp_path / "labels.csv",)
     assert left_out(found) == {"b.dcm": ("no label", Fate.OUT_OF_SCOPE)}
@@ -299,18 +380,18 @@ def test_rows_that_are_of_no_use(tmp_path: Path) -> None:
         "torn.dcm,normal",
         "torn.dcm,Pneumonia",
     )
-    assert [(file.filename, file.label) for file in found.files] == [("fine.dcm", NORMAL)]
+    assert [(named(file), file.label) for file in found.files] == [("fine.dcm", NORMAL)]
     assert left_out(found) == {
-        "fine": ("row repeats an earlier row of the table", Fate.DUPLICATE),
+        "fine.dcm": ("row repeats an earlier row of the table", Fate.DUPLICATE),
         "gone.dcm": ("row of the table whose image is not on disk", Fate.NOT_ON_DISK),
-        "IM1": ("row of the table that fits several films", Fate.QUARANTINED),
+        "IM1": ("row of the table that fits several images", Fate.BAD_ROW),
         "IM1.dcm": ("no label", Fate.OUT_OF_SCOPE),
-        "passwd": ("path in the table leads out of the data root", Fate.QUARANTINED),
+        "passwd": ("path in the table leads out of the data root", Fate.BAD_ROW),
         "mass.dcm": ("other finding, neither normal nor pneumonia", Fate.OUT_OF_SCOPE),
-        "both.dcm": ("both No Finding and a finding", Fate.QUARANTINED),
+        "both.dcm": ("both No Finding and a finding", Fate.BAD_ROW),
         "broken.dcm": ("file is not a DICOM file", Fate.QUARANTINED),
-        "line 10": ("row of the table that is malformed", Fate.QUARANTINED),
-        "torn.dcm": ("rows of the table that contradict each other", Fate.QUARANTINED),
+        "line 10": ("row of the table that is malformed", Fate.BAD_ROW),
+        "torn.dcm": ("rows of the table that contradict each other", Fate.BAD_ROW),
     }
     # Two numbered films of one name; of the last, the film and its second row.
     assert len(found.left_out) == 12
@@ -331,7 +412,7 @@ def test_a_name_is_more_certain_than_a_uid(tmp_path: Path) -> None:
     """Copies of a film bear its UID, and one of them its name."""
     films = {f"{name}.dcm": a_film(SOPInstanceUID="1.2.3") for name in ("1.2.3", "copy")}
     found = list_films(tmp_path, films, "1.2.3,normal")
-    assert [file.filename for file in found.files] == ["1.2.3.dcm"]
+    assert [named(file) for file in found.files] == ["1.2.3.dcm"]
 
 
 def test_a_table_of_another_name_with_other_columns(tmp_path: Path) -> None:
@@ -364,7 +445,7 @@ def test_which_files_are_films(tmp_path: Path) -> None:
         "NORMAL/empty.dcm": b"",
     }
     found = list_films(tmp_path, films | others)
-    assert {file.filename for file in found.files} == {Path(name).name for name in films}
+    assert {named(file) for file in found.files} == {Path(name).name for name in films}
     by_name = ("not a DICOM file by its name", Fate.OUT_OF_SCOPE)
     not_dicom = ("file is not a DICOM file", Fate.QUARANTINED)
     assert left_out(found) == {
@@ -384,7 +465,7 @@ def test_a_damaged_header(tmp_path: Path) -> None:
     made.file_meta.TransferSyntaxUID = uid.DeflatedExplicitVRLittleEndian
     cut = dicoms.to_bytes(made, uid.DeflatedExplicitVRLittleEndian)[:-30]
     found = list_films(tmp_path, {"NORMAL/a.dcm": data, "NORMAL/b.dcm": cut})
-    assert [file.filename for file in found.files] == ["a.dcm"]
+    assert [named(file) for file in found.files] == ["a.dcm"]
     assert left_out(found) == {"b.dcm": ("image data is damaged or cut short", Fate.QUARANTINED)}
 
 
@@ -396,7 +477,7 @@ def test_links(tmp_path: Path) -> None:
     (root / "NORMAL/loop").symlink_to(root)
     (root / "NORMAL/broken.dcm").symlink_to(root / "nowhere")
     found = dicom.list_files(root, SOURCE)
-    assert [file.filename for file in found.files] == ["a.dcm", "b.dcm"]
+    assert [named(file) for file in found.files] == ["a.dcm", "b.dcm"]
     assert left_out(found) == {
         "broken.dcm": ("not a file, or a link that leads nowhere", Fate.QUARANTINED)
     }

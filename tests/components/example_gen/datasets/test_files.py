@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.example_gen.datasets.files import ImageIndex, OutsideError, unusable, walk
+from components.example_gen.datasets.files import (
+    ImageIndex,
+    OutsideError,
+    SeveralError,
+    unusable,
+    walk,
+)
 from components.example_gen.datasets.listing import Fate
 from tests.components.example_gen.samples import write
 
@@ -133,7 +139,6 @@ def index(tmp_path: Path) -> ImageIndex:
         ("images\\sub\\b.png", "images/sub/b.png"),
         (".\\images\\a.png", "images/a.png"),
         ("top.png", "top.png"),
-        ("b.png", "images/sub/b.png"),
         ("other/b.png", "other/b.png"),
         ("elsewhere/a.png", None),
         ("A.png", None),
@@ -153,6 +158,21 @@ def test_a_path_from_the_file_systems_root(tmp_path: Path, index: ImageIndex) ->
     assert index.find(f"{tmp_path}/images/a.png") == f"{tmp_path}/images/a.png"
     assert index.find(f"/{tmp_path}//images/a.png") == f"{tmp_path}/images/a.png"
     assert index.find(f"{tmp_path}/images/none.png") is None
+
+
+def test_a_path_that_reaches_the_root_through_a_link(tmp_path: Path) -> None:
+    touch(tmp_path, "store/films/a.png", "store/films/sub/b.png", "store/other/a.png")
+    (tmp_path / "alias").symlink_to(tmp_path / "store")
+    (tmp_path / "store/films/linked.png").symlink_to(tmp_path / "store/other/a.png")
+    for root, other in (("store", "alias"), ("alias", "store")):
+        films = tmp_path / root / "films"
+        index = ImageIndex(films, walk(films))
+        for name in ("a.png", "sub/b.png", "linked.png"):
+            assert index.find(f"{tmp_path}/{other}/films/{name}") == str(films / name)
+        with pytest.raises(OutsideError):
+            index.find(f"{tmp_path}/{other}/other/a.png")
+        with pytest.raises(OutsideError):
+            index.find(f"{tmp_path}/{other}/films/../other/a.png")
 
 
 def test_a_root_that_is_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +214,7 @@ def test_whatever_is_named_what_is_found_lies_in_the_root(named: str) -> None:
     index = ImageIndex(Path("/root"), ["/root/a", "/root/b/a", "/root/ab/b"])
     try:
         found = index.find(named)
-    except OutsideError:
+    except (OutsideError, SeveralError):
         return
     assert found in (None, "/root/a", "/root/b/a", "/root/ab/b")
 
@@ -216,7 +236,31 @@ def test_what_no_row_names_is_left(tmp_path: Path, index: ImageIndex) -> None:
     }
 
 
-def test_of_images_of_one_name_one_is_taken_for_the_name(tmp_path: Path, index: ImageIndex) -> None:
+@pytest.mark.parametrize("named", ["b.png", "./b.png", ".\\b.png"])
+def test_a_name_of_several_images_is_of_none(tmp_path: Path, index: ImageIndex, named: str) -> None:
+    with pytest.raises(SeveralError):
+        index.find(named)
+    assert set(rest(index, tmp_path).values()) == {Fate.OUT_OF_SCOPE}
+
+
+def test_of_several_images_of_one_name_one_may_be_taken_if_they_are_copies(
+    tmp_path: Path,
+) -> None:
+    index = ImageIndex(tmp_path, touch(tmp_path, "1/a.png", "2/a.png", "1/b.png"), copies=True)
+    assert index.find("a.png") == str(tmp_path / "1/a.png")
+    assert rest(index, tmp_path) == {"2/a.png": Fate.DUPLICATE, "1/b.png": Fate.OUT_OF_SCOPE}
+
+    write(tmp_path / "2/a.png", b"y")
+    with pytest.raises(SeveralError):
+        index.find("a.png")
+    (tmp_path / "2/a.png").unlink()
+    with pytest.raises(SeveralError):
+        index.find("a.png")
+
+
+def test_of_copies_of_one_name_one_is_taken_for_the_name(tmp_path: Path) -> None:
+    names = ("images/a.png", "images/sub/b.png", "top.png", "other/b.png")
+    index = ImageIndex(tmp_path, sorted(touch(tmp_path, *names)), copies=True)
     index.find("b.png")
     assert rest(index, tmp_path) == {
         "images/a.png": Fate.OUT_OF_SCOPE,
@@ -233,7 +277,7 @@ def test_an_image_named_by_its_path_is_not_taken_for_others_of_its_name(
 
 
 def test_every_image_is_found_or_left(tmp_path: Path, index: ImageIndex) -> None:
-    found = {index.find(named) for named in ("b.png", "other/b.png", "b.png", "x.png")} - {None}
+    found = {index.find(named) for named in ("a.png", "other/b.png", "a.png", "x.png")} - {None}
     assert len(found) + len(index.rest()) == len(index) == 4
 
 

@@ -2,6 +2,7 @@
 
 import collections
 import os
+import re
 import time
 from pathlib import Path
 
@@ -10,8 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.example_gen.datasets import nih, registry
-from components.example_gen.datasets.listing import DatasetError, Fate, IgnoredValue, Listing
+from components.example_gen.datasets.listing import (
+    IMAGE_SUFFIXES,
+    DatasetError,
+    Fate,
+    IgnoredValue,
+    Listing,
+)
+from components.example_gen.datasets.pseudonym import pseudonym
 from components.example_gen.datasets.source import Source
+from components.example_gen.images import imaging
 from components.example_gen.record import NORMAL, PNEUMONIA, XrayFile
 from tests.components.example_gen.samples import (
     BOX_HEADER,
@@ -91,7 +100,7 @@ def test_labels(tmp_path: Path, findings: str, label: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "findings", ["Infiltration", "Mass|Nodule", "Pneumothorax", "", "no pneumonia", "Broken rib"]
+    "findings", ["Infiltration", "Mass|Nodule", "Pneumothorax", "", "no effusion", "Broken rib"]
 )
 def test_other_findings_are_out_of_scope(tmp_path: Path, findings: str) -> None:
     found = list_rows(tmp_path, nih_row("a.png"), nih_row("b.png", findings=findings))
@@ -100,18 +109,27 @@ def test_other_findings_are_out_of_scope(tmp_path: Path, findings: str) -> None:
     assert fates(found) == {"out of scope": 1}
 
 
-def test_no_finding_beside_a_finding_is_quarantined(tmp_path: Path) -> None:
+def test_pneumonia_that_is_denied_or_doubted_is_a_bad_row(tmp_path: Path) -> None:
+    texts = ("no pneumonia", "Pneumonia?", "r/o pneumonia", "no consolidation; nor pneumonia")
+    rows = [nih_row(f"{number}.png", findings=text) for number, text in enumerate(texts)]
+    found = list_rows(tmp_path, nih_row("a.png"), *rows)
+    assert [file.filename for file in found.files] == ["a.png"]
+    assert set(left_out(found).values()) == {"findings that cannot be read"}
+    assert fates(found) == {"bad row": len(texts)}
+
+
+def test_no_finding_beside_a_finding_is_a_bad_row(tmp_path: Path) -> None:
     row = nih_row("b.png", findings="No Finding|Pneumonia")
     found = list_rows(tmp_path, nih_row("a.png"), row)
     assert left_out(found) == {"b.png": "both No Finding and a finding"}
-    assert fates(found) == {"quarantined": 1}
+    assert fates(found) == {"bad row": 1}
 
 
 def test_a_finding_of_another_name_is_noted_and_the_image_kept(tmp_path: Path) -> None:
     found = list_rows(tmp_path, nih_row("a.png", findings="Bacterial Pneumonia|Edema"))
     (file,) = found.files
     assert (file.label, file.findings) == (PNEUMONIA, ("Pneumonia", "Edema"))
-    assert found.ignored == (IgnoredValue("a.png", "findings", "Bacterial Pneumonia"),)
+    assert found.ignored == (IgnoredValue(file.path, "findings", "Bacterial Pneumonia"),)
 
 
 def test_metadata_that_cannot_be_used_is_noted_and_the_image_kept(tmp_path: Path) -> None:
@@ -121,9 +139,9 @@ def test_metadata_that_cannot_be_used_is_noted_and_the_image_kept(tmp_path: Path
     assert bad.age_years is bad.sex is bad.follow_up is None
     assert (good.age_years, good.sex, good.follow_up) == (60, "F", 3)
     assert set(found.ignored) == {
-        IgnoredValue("a.png", "age_years", "412"),
-        IgnoredValue("a.png", "sex", "U"),
-        IgnoredValue("a.png", "follow_up", "-1"),
+        IgnoredValue(bad.path, "age_years", "412"),
+        IgnoredValue(bad.path, "sex", "U"),
+        IgnoredValue(bad.path, "follow_up", "-1"),
     }
     assert not found.left_out
 
@@ -176,11 +194,29 @@ def test_rows_that_contradict_each_other_say_nothing_of_their_image(tmp_path: Pa
     found = list_files(tmp_path)
     assert [file.filename for file in found.files] == ["b.png"]
     reasons = collections.Counter(one.reason for one in found.left_out)
-    assert reasons == {
-        "rows of the table that contradict each other": 3,
-        "other finding, neither normal nor pneumonia": 1,
-    }
+    assert reasons == {"rows of the table that contradict each other": 4}
+    assert fates(found) == {"bad row": 4}
     assert found.read == 5
+
+
+def test_rows_that_say_the_same_in_another_order_are_one(tmp_path: Path) -> None:
+    write(tmp_path / "images/a.png", IMAGE)
+    rows = [nih_row("a.png", findings=text) for text in ("Pneumonia|Edema", "Edema|Pneumonia")]
+    write_nih_table(tmp_path, rows)
+    found = list_files(tmp_path)
+    assert [file.findings for file in found.files] == [("Pneumonia", "Edema")]
+    assert fates(found) == {"duplicate": 1}
+
+
+def test_rows_of_two_patients_say_nothing_of_their_image(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        write(tmp_path / "images" / name, IMAGE)
+    rows = [nih_row("a.png", patient=1), nih_row("b.png"), nih_row("a.png", patient=2)]
+    write_nih_table(tmp_path, rows)
+    found = list_files(tmp_path)
+    assert [file.filename for file in found.files] == ["b.png"]
+    assert left_out(found) == {"a.png": "rows of the table that contradict each other"}
+    assert fates(found) == {"bad row": 2}
 
 
 def test_rows_and_images_that_do_not_match(tmp_path: Path) -> None:
@@ -191,7 +227,7 @@ def test_rows_and_images_that_do_not_match(tmp_path: Path) -> None:
         tmp_path,
         [
             nih_row("a.png", patient=1),
-            nih_row("a.png", patient=2),
+            nih_row("a.png", patient=1),
             nih_row("b.png", patient=""),
             nih_row("without_image.png"),
         ],
@@ -207,7 +243,7 @@ def test_rows_and_images_that_do_not_match(tmp_path: Path) -> None:
         "without_row.png": "image on disk without a row in the table",
     }
     assert fates(found) == {
-        "duplicate": 1, "quarantined": 1, "not on disk": 1, "out of scope": 1
+        "duplicate": 1, "bad row": 1, "not on disk": 1, "out of scope": 1
     }  # fmt: skip
     # Each image and each row once: two of the five are one image and its row.
     assert found.read == 5
@@ -228,7 +264,7 @@ def test_an_image_that_is_named_in_several_ways_is_one_image(tmp_path: Path) -> 
     assert fates(found) == {"duplicate": 4}
 
 
-def test_a_malformed_row_is_quarantined_and_its_image_has_no_row(tmp_path: Path) -> None:
+def test_a_malformed_row_is_bad_and_its_image_has_no_row(tmp_path: Path) -> None:
     for name in ("a.png", "b.png", "c.png"):
         write(tmp_path / "images" / name, IMAGE)
     rows = [nih_row("a.png"), "b.png,No Finding", nih_row("c.png"), nih_row("")]
@@ -246,7 +282,7 @@ def test_a_malformed_row_is_quarantined_and_its_image_has_no_row(tmp_path: Path)
     "name",
     ["../secret.png", "images/../../secret.png", "/etc/secret.png", "..\\secret.png"],
 )
-def test_a_row_that_leads_out_of_the_root_is_quarantined(tmp_path: Path, name: str) -> None:
+def test_a_row_that_leads_out_of_the_root_is_bad(tmp_path: Path, name: str) -> None:
     root = tmp_path / "nih"
     write(tmp_path / "secret.png", IMAGE)
     write(root / "images/a.png", IMAGE)
@@ -256,7 +292,7 @@ def test_a_row_that_leads_out_of_the_root_is_quarantined(tmp_path: Path, name: s
     assert [(one.source, one.reason) for one in found.left_out] == [
         (name, "path in the table leads out of the data root")
     ]
-    assert fates(found) == {"quarantined": 1}
+    assert fates(found) == {"bad row": 1}
 
 
 def test_links_loops_and_odd_names_among_the_images(tmp_path: Path) -> None:
@@ -281,7 +317,7 @@ def test_links_loops_and_odd_names_among_the_images(tmp_path: Path) -> None:
     assert len(found.left_out) == 3
 
 
-def test_of_one_name_in_two_folders_one_image_is_taken(tmp_path: Path) -> None:
+def test_of_copies_in_two_published_folders_one_is_taken(tmp_path: Path) -> None:
     for folder in ("images_001/images", "images_002/images"):
         write(tmp_path / folder / "a.png", IMAGE)
     write_nih_table(tmp_path, [nih_row("a.png")])
@@ -294,6 +330,30 @@ def test_of_one_name_in_two_folders_one_image_is_taken(tmp_path: Path) -> None:
             Fate.DUPLICATE,
         )
     ]
+
+
+def test_of_one_name_in_two_published_folders_none_is_taken_if_they_differ(tmp_path: Path) -> None:
+    for number, folder in enumerate(("images_001/images", "images_002/images")):
+        write(tmp_path / folder / "a.png", encode(film(number)))
+    write(tmp_path / "images/b.png", IMAGE)
+    write_nih_table(tmp_path, [nih_row("a.png"), nih_row("b.png")])
+    found = list_files(tmp_path)
+    assert [file.filename for file in found.files] == ["b.png"]
+    assert fates(found) == {"bad row": 1, "out of scope": 2}
+
+
+def test_a_bare_name_in_several_folders_of_an_own_set_is_of_none(tmp_path: Path) -> None:
+    for name in ("one/a.png", "two/a.png", "one/b.png", "two/b.png", "c.png"):
+        write(tmp_path / name, IMAGE)
+    rows = "a.png,normal,1\none/b.png,normal,2\ntwo/b.png,Pneumonia,3\nc.png,normal,4\n"
+    write(tmp_path / "labels.csv", f"image,findings,patient\n{rows}".encode())
+    found = list_files(tmp_path)
+    labels = {os.path.relpath(file.path, tmp_path): file.label for file in found.files}
+    assert labels == {"one/b.png": NORMAL, "two/b.png": PNEUMONIA, "c.png": NORMAL}
+    assert collections.Counter((one.reason, one.fate) for one in found.left_out) == {
+        ("row of the table that fits several images", Fate.BAD_ROW): 1,
+        ("image on disk without a row in the table", Fate.OUT_OF_SCOPE): 2,
+    }
 
 
 def test_a_table_of_full_length_against_few_images_takes_one_scan_and_seconds(
@@ -514,20 +574,74 @@ def test_the_lists_count_for_the_fingerprint(nih_root: Path) -> None:
 
 
 def test_a_plain_table_with_the_usual_names(tmp_path: Path) -> None:
-    for name in ("films/a.png", "films/b.jpg", "c.jpeg"):
+    for name in ("films/a.png", "films/b.jpg", "c.jpeg", "d.jpeg"):
         write(tmp_path / name, IMAGE)
-    rows = "films/a.png,normal,p1\nb.jpg,Pneumonia,p2\nc.jpeg,1,p2\n"
+    rows = "films/a.png,normal,p1\nb.jpg,Pneumonia,p2\nc.jpeg,1,p2\nd.jpeg,0,p3\n"
     write(tmp_path / "labeled_images.csv", f"path,label,patient\n{rows}".encode())
 
     assert nih.is_root(tmp_path, Source())
     found = list_files(tmp_path)
 
-    assert [(file.filename, file.label, file.patient_id) for file in found.files] == [
-        ("a.png", NORMAL, "nih:p1"),
-        ("b.jpg", PNEUMONIA, "nih:p2"),
-        ("c.jpeg", PNEUMONIA, "nih:p2"),
+    assert [(file.filename, file.label) for file in found.files] == [
+        ("a.png", NORMAL),
+        ("b.jpg", PNEUMONIA),
+        ("c.jpeg", PNEUMONIA),
+        ("d.jpeg", NORMAL),
     ]
+    a, b, c, d = [file.patient_id for file in found.files]
+    assert b == c
+    assert len({a, b, d}) == 3
     assert not found.left_out
+
+
+def test_the_patients_of_an_own_table_become_pseudonyms(tmp_path: Path) -> None:
+    write(tmp_path / "a.png", IMAGE)
+    write(tmp_path / "labels.csv", b"image,findings,patient\na.png,normal,MRN-778899\n")
+    (file,) = list_files(tmp_path).files
+    assert "MRN-778899" not in repr(file)
+    assert re.fullmatch(r"nih:[0-9a-f]{32}", file.patient_id)
+
+
+def test_images_of_every_format_that_is_read(tmp_path: Path) -> None:
+    formats = {
+        "a.tif": "TIFF", "b.TIFF": "TIFF", "c.bmp": "BMP", "d.GIF": "GIF", "e.webp": "WEBP",
+        "f.JPG": "JPEG", "g.jpe": "JPEG", "h.jfif": "JPEG", "i.PNG": "PNG", "j.jpeg": "JPEG",
+    }  # fmt: skip
+    assert {Path(name).suffix.lower() for name in formats} == set(IMAGE_SUFFIXES)
+    for name, image_format in formats.items():
+        write(tmp_path / name, encode(film(0), image_format))
+    rows = "".join(f"{name},normal,{name}\n" for name in formats)
+    write(tmp_path / "labels.csv", f"image,findings,patient\n{rows}".encode())
+    found = list_files(tmp_path)
+    assert not found.left_out
+    assert [file.filename for file in found.files] == list(formats)
+    for file in found.files:
+        _, facts = imaging.read_image(Path(file.path).read_bytes())
+        assert facts.format == formats[file.filename]
+
+
+def test_a_table_that_any_set_may_have_is_nihs_with_images_alone(tmp_path: Path) -> None:
+    write(tmp_path / "labels.csv", b"image,findings\na,normal\n")
+    write(tmp_path / "films/a.dcm", b"")
+    assert not nih.is_root(tmp_path, Source())
+    assert nih.is_root(tmp_path, Source(table="labels.csv"))
+    write(tmp_path / "films/a.TIF", b"")
+    assert nih.is_root(tmp_path, Source())
+
+
+@pytest.mark.parametrize(
+    ("patients", "words"), [("1 1 1", "one patient"), ("1 2 1 2", "2 patients")]
+)
+def test_too_few_patients_to_divide(tmp_path: Path, patients: str, words: str) -> None:
+    rows = []
+    for number, patient in enumerate(patients.split()):
+        write(tmp_path / f"{number}.png", IMAGE)
+        rows.append(f"{number}.png,normal,{patient}\n")
+    write(tmp_path / "labels.csv", f"image,findings,patient\n{''.join(rows)}".encode())
+    with pytest.raises(DatasetError, match=words) as error:
+        list_files(tmp_path)
+    assert "columns.patient" in str(error.value)
+    assert len(list_files(tmp_path, columns={"patient": "image"}).files) == len(rows)
 
 
 def test_a_plain_table_with_configured_names(tmp_path: Path) -> None:
@@ -541,7 +655,8 @@ def test_a_plain_table_with_configured_names(tmp_path: Path) -> None:
     assert not nih.is_root(tmp_path, Source())
     (file,) = list_files(tmp_path, **settings).files
 
-    assert (file.label, file.patient_id, file.age_years) == (PNEUMONIA, "nih:77", 31)
+    assert (file.label, file.age_years) == (PNEUMONIA, 31)
+    assert file.patient_id == f"nih:{pseudonym('patient', '', '77')}"
 
 
 def test_nihs_own_names_carry_the_patient(tmp_path: Path) -> None:
@@ -550,7 +665,8 @@ def test_nihs_own_names_carry_the_patient(tmp_path: Path) -> None:
     data = b"image,findings,patient\nimages/00000013_005.png,normal,\n00000013_006.png,1,13.0\n"
     write(tmp_path / "labels.csv", data)
     # The second row is as pandas writes a column of numbers with a gap.
-    assert [file.patient_id for file in list_files(tmp_path).files] == ["nih:13", "nih:13"]
+    thirteen = f"nih:{pseudonym('patient', '', '13')}"
+    assert [file.patient_id for file in list_files(tmp_path).files] == [thirteen, thirteen]
 
 
 def test_without_patients_a_table_is_refused_with_the_remedy(tmp_path: Path) -> None:
@@ -561,7 +677,7 @@ def test_without_patients_a_table_is_refused_with_the_remedy(tmp_path: Path) -> 
     assert "columns.patient" in str(error.value)
 
     found = list_files(tmp_path, columns={"patient": "image"})
-    assert [file.patient_id for file in found.files] == ["nih:a.png"]
+    assert [file.filename for file in found.files] == ["a.png"]
 
 
 def test_a_table_that_was_named_but_is_not_there(tmp_path: Path) -> None:

@@ -127,7 +127,11 @@ def test_no_two_kinds_of_name_share_a_key(one: str, other: str, number: int) -> 
     assert (keys[0] == keys[1]) == (one == other)
 
 
-@given(st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1))
+@given(
+    st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1).filter(
+        lambda name: name != "."  # which no file is called
+    )
+)
 def test_any_name_has_a_key(name: str) -> None:
     assert pediatric.patient_key(name)
     assert pediatric.etiology(name, PNEUMONIA) in ("bacteria", "virus", None)
@@ -213,6 +217,14 @@ def test_links_and_loops(pediatric_root: Path, tmp_path: Path) -> None:
         ("broken.jpeg", "not a file, or a link that leads nowhere", Fate.QUARANTINED)
     ]
     assert found.read == before + 2
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".TIFF", ".bmp", ".Gif", ".webp", ".JPG"])
+def test_images_of_every_format_that_is_read(pediatric_root: Path, suffix: str) -> None:
+    path = write(pediatric_root / f"train/NORMAL/IM-7007-0001{suffix}", IMAGE)
+    found = list_files(pediatric_root)
+    assert str(path) in {file.path for file in found.files}
+    assert not found.left_out
 
 
 def test_mendeleys_layout_has_no_validation_folder(tmp_path: Path) -> None:

@@ -12,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.example_gen.datasets import table
-from components.example_gen.datasets.listing import DatasetError, Fate
+from components.example_gen.datasets.listing import DatasetError, Fate, LeftOut
+from components.example_gen.quality import faults
 from components.example_gen.record import FINDINGS, NO_FINDING, NORMAL, PNEUMONIA
+from components.example_gen.settings import Quality
 from tests.components.example_gen.samples import write
+from tests.examples import image_facts, xray_file
 
 REQUIRED = ("image", "findings")
 HEADER = "image,findings,comment"
@@ -29,7 +32,7 @@ def read(
     path = write(root / "t.csv", data)
     rows, malformed = table.read_table(path, columns or {}, REQUIRED)
     assert {one.reason for one in malformed} <= {MALFORMED}
-    assert {one.fate for one in malformed} <= {Fate.QUARANTINED}
+    assert {one.fate for one in malformed} <= {Fate.BAD_ROW}
     return rows, [int(one.source.removeprefix(f"{path}:")) for one in malformed]
 
 
@@ -354,25 +357,119 @@ def test_a_named_table_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
         ("not normal", None, (), ("not normal",)),
         ("", None, (), ()),
         ("|", None, (), ()),
-        # What nobody knows, or what is not there, is no pneumonia.
+        # What nobody knows is no pneumonia.
         ("-1", None, (), ("-1",)),
         ("-1.0", None, (), ("-1.0",)),
         ("1?", None, (), ("1?",)),
         ("2", None, (), ("2",)),
-        ("no pneumonia", None, (), ("no pneumonia",)),
-        ("No_Pneumonia", None, (), ("No_Pneumonia",)),
-        ("NoPneumonia", None, (), ("NoPneumonia",)),
-        ("non-pneumonia", None, (), ("non-pneumonia",)),
-        ("nonpneumonia", None, (), ("nonpneumonia",)),
-        ("Not pneumonia", None, (), ("Not pneumonia",)),
-        ("negative for pneumonia", None, (), ("negative for pneumonia",)),
-        ("pneumonia_negative", None, (), ("pneumonia_negative",)),
-        ("without pneumonia", None, (), ("without pneumonia",)),
-        ("pneumonia ruled out", None, (), ("pneumonia ruled out",)),
     ],
 )
 def test_findings(text: str, label: int | None, names: tuple[str, ...], unknown: tuple) -> None:
-    assert table.parse_findings(text) == (label, names, unknown, False)
+    assert table.parse_findings(text) == (label, names, unknown, False, False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Bacterial Pneumonia",
+        "bacterial_pneumonia",
+        "BacterialPneumonia",
+        "pneumonia, bacterial",
+        "viral pneumonia",
+        "Fungal pneumonia",
+        "Bronchopneumonia",
+        "lobar pneumonia",
+        "aspiration pneumonia",
+        "COVID-19 pneumonia",
+        "COVID19 Pneumonia",
+        "interstitial pneumonia",
+        "atypical pneumonia",
+        "community-acquired pneumonia",
+        "Hospital acquired Pneumonia",
+        "pneumonia right lower lobe",
+        "Pneumonia.",
+        "['Pneumonia', 'Edema']",
+        "Pneumonia|broken rib",
+        "Pneumonia|old fracture",
+        "Pneumonia, broken rib",
+        "Pneumonia|possible mass",
+        "Pneumonia, pleural effusion",
+    ],
+)
+def test_pneumonia_and_its_known_kinds(text: str) -> None:
+    found = table.parse_findings(text)
+    assert (found.label, found.unreadable) == (PNEUMONIA, False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Not there.
+        "no pneumonia",
+        "No_Pneumonia",
+        "NoPneumonia",
+        "non-pneumonia",
+        "nonpneumonia",
+        "Not pneumonia",
+        "negative for pneumonia",
+        "pneumonia_negative",
+        "without pneumonia",
+        "pneumonia ruled out",
+        "clear of pneumonia",
+        "free of pneumonia",
+        "pneumonia - none",
+        "pneumonia: absent",
+        "Pneumonia = 0",
+        "pneumonia 0",
+        "-pneumonia",
+        "pneumonia (-)",
+        "no consolidation, effusion or pneumonia",
+        "no consolidation, effusion, pneumonia",
+        "No effusion. Pneumonia",
+        "without effusion, edema, bacterial pneumonia",
+        "Pneumonia, none",
+        "pneumonia, ruled out",
+        "pneumonia;no",
+        "Pneumonia|negative",
+        "No bacterial pneumonia",
+        "kein Hinweis auf Pneumonia",
+        "pneumonia fehlt",
+        # No longer there.
+        "resolved pneumonia",
+        "history of pneumonia",
+        "status post pneumonia",
+        "prior pneumonia",
+        "h/o pneumonia",
+        # Perhaps there.
+        "Pneumonia?",
+        "?pneumonia",
+        "Pneumonia|?",
+        "r/o pneumonia",
+        "possible pneumonia",
+        "pneumonia vs edema",
+        "pneumonia/edema",
+        "cannot exclude pneumonia",
+        "edema, may be effusion, pneumonia",
+        "chance of pneumonia 30 %",
+        # One part says this and the other that.
+        "Pneumonia|no pneumonia",
+        "Edema|no pneumonia",
+        "normal|no pneumonia",
+    ],
+)
+def test_what_denies_or_doubts_pneumonia_is_not_read(text: str) -> None:
+    found = table.parse_findings(text)
+    assert (found.label, found.unreadable) == (None, True)
+    assert "Pneumonia" not in found.names
+    left_out = table.usable_findings(text, "a.png")
+    assert left_out == LeftOut("a.png", "findings that cannot be read", Fate.BAD_ROW)
+
+
+@pytest.mark.parametrize(
+    "text", ["normal?", "No Finding?", "not normal", "-normal", "no finding -"]
+)
+def test_what_doubts_that_a_film_is_normal_is_not_normal(text: str) -> None:
+    assert table.parse_findings(text).label is None
 
 
 @pytest.mark.parametrize(
@@ -396,6 +493,84 @@ def test_any_text_has_findings_out_of_the_vocabulary(text: str) -> None:
     assert len(found.names) == len(set(found.names))
     assert (found.label == PNEUMONIA) == ("Pneumonia" in found.names)
     assert found.label != NORMAL or found.names == (NO_FINDING,)
+
+
+# --- Rows of one image -----------------------------------------------------------------------
+
+
+def row_of(findings: str, patient: str = "1") -> table.Row:
+    return table.Row(2, "a.png", findings, patient, "", "", "", "")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "agree"),
+    [
+        (("Pneumonia|Edema", "1"), ("Edema|Pneumonia", "1"), True),
+        (("normal", "1"), ("No Finding", "1.0"), True),
+        (("Pneumonia|Edema", "1"), ("Pneumonia", "1"), False),
+        (("normal", "1"), ("Pneumonia", "1"), False),
+        (("normal", "1"), ("normal", "2"), False),
+        (("Mass", "1"), ("Mass|no pneumonia", "1"), False),
+    ],
+)
+def test_rows_of_one_image_agree_or_contradict_each_other(
+    one: tuple[str, str], other: tuple[str, str], agree: bool
+) -> None:
+    rows = [row_of(*one), row_of(*other)]
+    matched, left_out, disputed = table.match_rows(rows, lambda row: row.image)
+    if agree:
+        assert matched == {"a.png": rows[0]}
+        assert left_out == [LeftOut("a.png", table.REPEATED, Fate.DUPLICATE)]
+        assert not disputed
+    else:
+        assert not matched
+        assert left_out == [LeftOut("a.png", table.DISPUTED, Fate.BAD_ROW)]
+        assert disputed == {"a.png"}
+
+
+# --- Views -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "view"),
+    [
+        ("", None),
+        ("FRONTAL", None),
+        ("Chest frontal", None),
+        ("PA", "PA"),
+        ("pa erect", "PA"),
+        ("Posteroanterior", "PA"),
+        ("postero-anterior", "PA"),
+        ("AP", "AP"),
+        ("A.P.", "AP"),
+        ("AP SUPINE", "AP"),
+        ("AP_PORTABLE", "AP"),
+        ("portable ap", "AP"),
+        ("AP ERECT", "AP"),
+        ("AP AXIAL", "AP"),
+        ("AP semi-erect", "AP"),
+        ("LATERAL", "LATERAL"),
+        ("lat", "LATERAL"),
+        ("XTABLE LATERAL", "LATERAL"),
+        ("LEFT LATERAL", "LL"),
+        ("LL", "LL"),
+        ("Right Lateral", "RL"),
+        ("LLD", "LLD"),
+        ("lao", "LAO"),
+        ("PA LATERAL", "PA LATERAL"),
+        ("AP/PA", "AP/PA"),
+        ("Oblique 2", "OBLIQUE 2"),
+        ("supine", "SUPINE"),
+    ],
+)
+def test_views(text: str, view: str | None) -> None:
+    assert table.parse_view(text) == view
+
+
+@pytest.mark.parametrize("text", ["LATERAL", "LAT", "LEFT LATERAL", "R LAT", "LL", "LLO"])
+def test_quality_knows_lateral_views_for_such(text: str) -> None:
+    file = xray_file("1", view_position=table.parse_view(text))
+    assert "lateral view" in set(faults(file, image_facts(), Quality()))
 
 
 # --- Ages, sexes, numbers --------------------------------------------------------------------
