@@ -23,6 +23,7 @@ class StatisticsBaseline(artifact.Artifact):
 
     Layout:
       Split-*/FeatureStats.pb: as in ExampleStatistics.
+      made_by.json: the settings that decided which images there are.
     """
 
     TYPE_NAME = "components.StatisticsBaseline"

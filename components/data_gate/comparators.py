@@ -13,10 +13,14 @@ SCHEMA_FILE = "schema.pbtxt"
 
 
 class Measure(enum.StrEnum):
-    """How two distributions are compared; both measures are on [0, 1]."""
+    """How two sets are compared in a feature; every measure is on [0, 1].
+
+    The first two compare the values of the images that have the feature, the last how many have it.
+    """
 
     DIVERGENCE = "Jensen-Shannon divergence"
     SHARE = "largest difference of a share"
+    PRESENCE = "difference of the share that has it"
 
 
 def read_schema() -> schema_pb2.Schema:

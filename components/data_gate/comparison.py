@@ -6,15 +6,16 @@ itself: between datasets a difference is expected, and only shown.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from components.data_gate import tables
-from components.data_gate.comparators import compared_features
+from components.data_gate.comparators import Measure, compared_features
 from components.data_gate.distance import Comparison, Distance, Kind
 from components.data_gate.settings import DataGateSettings
 from components.data_gate.tables import Statistics
@@ -31,6 +32,7 @@ def compare(
     baseline: Mapping[str, Statistics],
     schema: schema_pb2.Schema,
     settings: DataGateSettings,
+    changed: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Comparison]:
     """Compare train with the other splits, with the last run, and the datasets with each other.
 
@@ -39,17 +41,16 @@ def compare(
       baseline: of the train split of the last accepted run; empty if there was none.
       schema: its comparators say what is measured.
       settings: the limits.
+      changed: for each dataset, the settings that the last run had otherwise: what differs then
+        was asked for, and is shown, not judged.
     """
-    limits = {
-        Kind.SKEW: settings.skew_limits(),
-        Kind.DRIFT: settings.drift_limits(),
-        Kind.EXPECTED: {},
-    }
     found = []
     for kind, dataset, first, second in _pairs(splits, baseline):
         pair = (first.statistics, second.statistics)
         images = (pair[0].num_examples, pair[1].num_examples)
-        measured = _measure(kind, *pair, schema)
+        other = tuple((changed or {}).get(dataset, ())) if kind is Kind.DRIFT else ()
+        enough = kind is not Kind.EXPECTED and min(images) >= settings.min_images
+        gated = enough and not other
         found.append(
             Comparison(
                 kind=kind,
@@ -57,8 +58,12 @@ def compare(
                 first=first.name,
                 second=second.name,
                 images=images,
-                gated=kind is not Kind.EXPECTED and min(images) >= settings.min_images,
-                distances=tuple(_distances(measured, pair, limits[kind])),
+                gated=gated,
+                distances=tuple(
+                    one if gated else dataclasses.replace(one, judged=False)
+                    for one in _distances(kind, pair, schema, settings)
+                ),
+                changed=other,
             )
         )
     return found
@@ -85,15 +90,33 @@ def _pairs(
 
 
 def _distances(
-    measured: Mapping[str, float], pair: tuple[Statistics, Statistics], limits: Mapping[str, float]
+    kind: Kind,
+    pair: tuple[Statistics, Statistics],
+    schema: schema_pb2.Schema,
+    settings: DataGateSettings,
 ) -> Iterator[Distance]:
-    known = [_features_with_values(one) for one in pair]
+    """Of each feature its values, where both have it, and the share that has it, unless all do."""
+    limits = {
+        Kind.SKEW: settings.skew_limits(),
+        Kind.DRIFT: settings.drift_limits(),
+        Kind.EXPECTED: {},
+    }[kind]
+    most = None if kind is Kind.EXPECTED else settings.max_share_difference
+    measured = _measure(kind, *pair, schema)
+    images = (pair[0].num_examples, pair[1].num_examples)
+    having = [_images_with(one) for one in pair]
     for feature, measure in compared_features().items():
-        having = sum(feature in one for one in known)
-        if having:
-            # TFDV is silent on a feature that only one of them has, or measures a part of it.
-            value = measured.get(feature, 1.0) if having == len(pair) else 1.0
-            yield Distance(feature, measure, value, limits.get(feature))
+        has = (having[0].get(feature, 0), having[1].get(feature, 0))
+        if min(has):
+            # A feature that few images have differs by chance, however large the sets are.
+            enough = min(has) >= settings.min_images
+            # TFDV is silent on numbers and names that have nothing in common.
+            value = measured.get(feature, 1.0)
+            yield Distance(feature, measure, value, limits.get(feature), has, enough)
+        if max(has) and has != images:
+            shares = [own / max(1, total) for own, total in zip(has, images, strict=True)]
+            value = abs(shares[0] - shares[1])
+            yield Distance(feature, Measure.PRESENCE, value, most, images, True)
 
 
 def _measure(
@@ -113,5 +136,5 @@ def _as_list(one: Statistics) -> statistics_pb2.DatasetFeatureStatisticsList:
     return statistics_pb2.DatasetFeatureStatisticsList(datasets=[one])
 
 
-def _features_with_values(statistics: Statistics) -> set[str]:
-    return {tables.feature_name(one) for one in statistics.features if tables.images_with(one)}
+def _images_with(statistics: Statistics) -> dict[str, int]:
+    return {tables.feature_name(one): tables.images_with(one) for one in statistics.features}

@@ -23,14 +23,25 @@ class Distance:
     Attributes:
       feature: its name.
       measure: what was measured.
-      value: on [0, 1]; 1 where only one of the sets has the feature at all.
+      value: on [0, 1].
       limit: above it the data is refused; none where a difference is expected.
+      images: how many of each set it was measured on.
+      judged: whether these are enough, so that it may refuse the data.
     """
 
     feature: str
     measure: Measure
     value: float
     limit: float | None
+    images: tuple[int, int]
+    judged: bool
+
+    @property
+    def name(self) -> str:
+        """What is compared: a feature's values, or the share of images that has it."""
+        if self.measure is Measure.PRESENCE:
+            return f"{self.feature}, share that has it"
+        return self.feature
 
     @property
     def exceeds(self) -> bool:
@@ -48,8 +59,10 @@ class Comparison:
       first: what is compared, such as `train`.
       second: what with, such as `test`.
       images: how many each of them has.
-      gated: whether there are enough images to judge by.
+      gated: whether it may refuse the data at all: there are enough images, and both sets were
+        made by the same settings.
       distances: by feature, in the order of the schema.
+      changed: the settings that one of the sets was not made by.
     """
 
     kind: Kind
@@ -59,8 +72,9 @@ class Comparison:
     images: tuple[int, int]
     gated: bool
     distances: tuple[Distance, ...]
+    changed: tuple[str, ...] = ()
 
     @property
     def exceeded(self) -> list[Distance]:
-        """What makes it refused: nothing, if there are too few images to judge by."""
-        return [one for one in self.distances if one.exceeds] if self.gated else []
+        """What makes it refused: only what was measured on enough images to judge by."""
+        return [one for one in self.distances if one.judged and one.exceeds]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow_data_validation as tfdv
@@ -17,7 +17,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components import progress
-from components.data_gate import comparison, problems, report, slices
+from components.data_gate import comparison, made_by, problems, report, slices
 from components.data_gate.comparators import SCHEMA_FILE
 from components.data_gate.problems import Anomaly
 from components.data_gate.settings import DataGateSettings
@@ -59,8 +59,9 @@ class DataReportExecutor(base_executor.BaseExecutor):
         schema = text_format.Parse(_read(input_dict[SCHEMA], SCHEMA_FILE), schema_pb2.Schema())
         statistics = _read_statistics(artifact_utils.get_single_instance(input_dict[STATISTICS]))
         anomalies = _read_anomalies(artifact_utils.get_single_instance(input_dict[ANOMALIES]))
+        last = input_dict.get(BASELINE)
         comparisons = comparison.compare(
-            statistics, _read_baseline(input_dict.get(BASELINE)), schema, settings
+            statistics, _read_baseline(last), schema, settings, _changed_since(last, ingest)
         )
         found = report.Report(
             ingest=ingest,
@@ -93,16 +94,16 @@ class DataGateExecutor(base_executor.BaseExecutor):
           DataError: if there are problems, and these are to stop the run.
         """
         page = f"{artifact_utils.get_single_uri(input_dict[REPORT])}/{HTML_FILE}"
-        found = json.loads(_read(input_dict[REPORT], INDEX_FILE))["problems"]
-        said = [f"{one['sentence']} {one['remedy']}" for one in found]
+        found = json.loads(_read(input_dict[REPORT], INDEX_FILE))
+        said = [f"{one['sentence']} {one['remedy']}" for one in found["problems"]]
         if said and exec_properties[ON_FAILURE] == "fail":
             raise DataError(_refusal(said, page))
         for one in said:
             progress.warn(f"{one} (Accepted by data_gate.on_failure=warn; see {page})")
-        _copy_statistics(
-            artifact_utils.get_single_instance(input_dict[STATISTICS]),
-            artifact_utils.get_single_uri(output_dict[BASELINE]),
-        )
+        folder = artifact_utils.get_single_uri(output_dict[BASELINE])
+        _copy_statistics(artifact_utils.get_single_instance(input_dict[STATISTICS]), folder)
+        with fileio.open(f"{folder}/{made_by.FILE_NAME}", "wb") as file:
+            file.write(f"{json.dumps(found['made_by'], indent=2)}\n".encode())
 
 
 def _refusal(said: Sequence[str], page: str) -> str:
@@ -134,6 +135,17 @@ def _read_baseline(artifacts: Sequence[types.Artifact] | None) -> dict[str, Stat
     if not artifacts:
         return {}
     return _read_split(artifact_utils.get_single_uri(list(artifacts)), TRAIN)
+
+
+def _changed_since(
+    artifacts: Sequence[types.Artifact] | None, ingest: Mapping[str, Any]
+) -> dict[str, list[str]]:
+    """For each dataset, the settings that the last accepted run had otherwise."""
+    # A baseline of an earlier version does not know what it was made by.
+    if not artifacts or not fileio.exists(f"{artifacts[0].uri}/{made_by.FILE_NAME}"):
+        return {}
+    before, now = json.loads(_read(artifacts, made_by.FILE_NAME)), made_by.made_by(ingest)
+    return {name: made_by.changed(before, now, name) for name in ingest["datasets"]}
 
 
 def _read_split(folder: str, split: str) -> dict[str, Statistics]:

@@ -11,7 +11,7 @@ from typing import Any
 import markupsafe
 
 from components import page
-from components.data_gate import facets, problems, tables
+from components.data_gate import facets, made_by, problems, tables
 from components.data_gate.distance import Comparison, Distance, Kind
 from components.data_gate.problems import Anomaly, Problem
 from components.data_gate.settings import DataGateSettings
@@ -42,6 +42,11 @@ class Report:
     notes: Sequence[str]
     settings: DataGateSettings
 
+    @property
+    def made_by(self) -> dict[str, Any]:
+        """The settings that decided which images there are."""
+        return made_by.made_by(self.ingest)
+
 
 def index(report: Report) -> dict[str, Any]:
     """The findings as plain values for JSON."""
@@ -55,6 +60,7 @@ def index(report: Report) -> dict[str, Any]:
             split: {dataset: _statistics(one) for dataset, one in own.items()}
             for split, own in report.statistics.items()
         },
+        "made_by": report.made_by,
         "settings": report.settings.model_dump(mode="json", exclude={"on_failure"}),
     }
 
@@ -77,7 +83,7 @@ def render_html(report: Report) -> str:
         published=problems.is_published(report.ingest),
         splits=report.ingest["splits"] | report.ingest["unsampled"],
         quarantined_share=problems.quarantined_share,
-        on_disk=problems.on_disk,
+        bad_rows_share=problems.bad_rows_share,
         differences=_differences(report.comparisons),
         expected=_expected(report.comparisons),
         numbers=_rows(report.statistics, tables.numbers),
@@ -114,7 +120,7 @@ def _words(name: str) -> str:
 
 
 def _comparison(one: Comparison) -> dict[str, Any]:
-    return dataclasses.asdict(one) | {"exceeded": [far.feature for far in one.exceeded]}
+    return dataclasses.asdict(one) | {"exceeded": [far.name for far in one.exceeded]}
 
 
 def _statistics(one: Statistics) -> dict[str, Any]:
@@ -130,11 +136,14 @@ class _Cell:
     """A distance in a table, where there is one."""
 
     distance: Distance | None
-    judged: bool
+
+    @property
+    def judged(self) -> bool:
+        return self.distance is not None and self.distance.judged
 
     @property
     def refused(self) -> bool:
-        return self.judged and self.distance is not None and self.distance.exceeds
+        return self.distance is not None and self.distance.judged and self.distance.exceeds
 
     @property
     def share(self) -> float:
@@ -155,8 +164,8 @@ class _Table:
         found: dict[str, list[_Cell]] = {}
         for number, one in enumerate(self.comparisons):
             for distance in one.distances:
-                empty = [_Cell(None, False)] * len(self.comparisons)
-                found.setdefault(distance.feature, empty)[number] = _Cell(distance, one.gated)
+                empty = [_Cell(None)] * len(self.comparisons)
+                found.setdefault(distance.name, empty)[number] = _Cell(distance)
         return found
 
 

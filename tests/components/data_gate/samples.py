@@ -98,18 +98,24 @@ def account(counts: Mapping[str, Mapping[str, tuple[int, int]]]) -> dict[str, An
     kept = collections.Counter[str]()
     for own in counts.values():
         kept.update({name: sum(pair) for name, pair in own.items()})
-    none = dict.fromkeys(("quarantined", "duplicate", "not on disk", "out of scope", "surplus"), 0)
+    fates = ("quarantined", "bad row", "duplicate", "not on disk", "out of scope", "surplus")
+    none = dict.fromkeys(fates, 0)
     return {
         "read": kept.total(),
         "kept": kept.total(),
-        "split": {"method": "by_patient", "fractions": {}, "salt": "cxr"},
+        "sources": {name: {"folder": "", "normals_per_pneumonia": None} for name in datasets},
+        "split": {
+            "method": "by_patient",
+            "fractions": {},
+            "salt": "cxr",
+            "near_duplicates": "join",
+        },
         "quality": "quarantine",
         "fates": {"kept": kept.total()} | none,
         "left_out": {},
         "left_out_files": {},
         "datasets": {
-            name: {"root": "", "read": kept[name], "fates": {"kept": kept[name]} | none}
-            for name in datasets
+            name: {"read": kept[name], "fates": {"kept": kept[name]} | none} for name in datasets
         },
         "splits": {
             split: {

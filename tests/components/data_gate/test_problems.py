@@ -1,6 +1,7 @@
 """What is said about faulty data, and that nothing is said about sound data."""
 
 import copy
+import dataclasses
 from typing import Any
 
 import pytest
@@ -27,13 +28,14 @@ def problems(ingest: dict[str, Any], *comparisons: Comparison, **changes: Any) -
 def comparison(
     kind: Kind = Kind.SKEW, value: float = 0.28, gated: bool = True, dataset: str = "pediatric"
 ) -> Comparison:
+    images = (3500, 820) if gated else (3500, 82)
     distances = (
-        Distance("image/mean", Measure.DIVERGENCE, 0.02, 0.15),
-        Distance("image/p01", Measure.DIVERGENCE, value, 0.15),
-        Distance("sex", Measure.SHARE, value + 0.2, 0.2),
+        Distance("image/mean", Measure.DIVERGENCE, 0.02, 0.15, images, gated),
+        Distance("image/p01", Measure.DIVERGENCE, value, 0.15, images, gated),
+        Distance("sex", Measure.SHARE, value + 0.2, 0.2, images, gated),
     )
     second = "test" if kind is Kind.SKEW else "last run's train"
-    return Comparison(kind, dataset, "train", second, (3500, 820), gated, distances)
+    return Comparison(kind, dataset, "train", second, images, gated, distances)
 
 
 # What was compared with an earlier run.
@@ -58,7 +60,43 @@ def test_leakage(ingest: dict[str, Any], what: str, count: int, said: str) -> No
     (found,) = problems(ingest)
     assert found.check is Check.LEAKAGE
     assert said in found.sentence
-    assert "near_duplicates=join" in found.remedy
+    assert "no setting mends it" in found.remedy
+
+
+def test_near_duplicates_that_are_only_counted_are_a_note(ingest: dict[str, Any]) -> None:
+    ingest["split"]["near_duplicates"] = "report"
+    ingest["leakage"]["near_duplicates"] = 4
+    assert problems(ingest) == []
+    (note,) = find_notes(ingest, SAME, SETTINGS)
+    assert "4 near duplicates in more than one split" in note
+    assert "data.split.near_duplicates=report only counts them" in note
+
+    ingest["leakage"]["patients"] = 1  # which is not what was asked for
+    (found,) = problems(ingest)
+    assert "1 patient in more than one" in found.sentence
+    assert "near duplicate" not in found.sentence
+
+
+@pytest.mark.parametrize("method", ["as_published", "by_patient"])
+def test_duplicates_under_both_labels_are_a_note_where_they_are_kept(
+    ingest: dict[str, Any], method: str
+) -> None:
+    ingest["split"]["method"] = method
+    ingest["duplicates"]["exact"]["across_labels"] = 1
+    ingest["duplicates"]["near"]["across_labels"] = 2
+    assert problems(ingest) == []
+    notes = find_notes(ingest, SAME, SETTINGS)
+    said = "1 exact duplicate and 2 near duplicates under both labels"
+    assert [said in note for note in notes] == [True] * (method == "as_published")
+
+
+def test_films_that_could_not_be_compared_make_leakage_a_lower_bound(
+    ingest: dict[str, Any],
+) -> None:
+    ingest["duplicates"]["near"]["abandoned"] = 1200
+    (note,) = find_notes(ingest, SAME, SETTINGS)
+    assert note.startswith("1,200 pairs of similar films could not be compared")
+    assert "more leakage" in note
 
 
 def test_leakage_of_a_published_division_is_a_note(ingest: dict[str, Any]) -> None:
@@ -85,6 +123,21 @@ def test_a_whole_dataset_is_missing_in_a_split(ingest: dict[str, Any]) -> None:
     ]
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_balancing_without_a_pneumonia_image_is_one_problem(
+    ingest: dict[str, Any], told: bool
+) -> None:
+    if told:
+        ingest["sources"]["nih"]["normals_per_pneumonia"] = 1.0
+    else:  # an account of an earlier version
+        del ingest["sources"]
+        ingest["datasets"]["nih"]["fates"]["surplus"] = 900
+    del ingest["splits"]["val"]["nih"]
+    assert [one.sentence for one in problems(ingest)] == [
+        "nih: no pneumonia image in val, so that balancing kept no normal one either."
+    ]
+
+
 def test_the_remedy_for_a_class_in_a_published_division_is_another(ingest: dict[str, Any]) -> None:
     ingest["split"]["method"] = "as_published"
     del ingest["splits"]["val"]["nih"]["classes"]["normal"]
@@ -92,16 +145,35 @@ def test_the_remedy_for_a_class_in_a_published_division_is_another(ingest: dict[
     assert "by_patient" in found.remedy
 
 
-def test_quarantine_is_measured_on_what_is_on_disk(ingest: dict[str, Any]) -> None:
+def test_quarantine_is_measured_on_images_and_not_on_rows(ingest: dict[str, Any]) -> None:
     nih = ingest["datasets"]["nih"]
     nih["read"] = 100_000
-    nih["fates"] |= {"not on disk": 99_000, "quarantined": 50}
+    nih["fates"] |= {"not on disk": 98_000, "bad row": 100, "out of scope": 900, "quarantined": 50}
     assert problems(ingest) == []
     nih["fates"]["quarantined"] = 51
     (found,) = problems(ingest)
     assert found.check is Check.QUARANTINE
-    assert "51 of 1,000 images on disk (5.1 %)" in found.sentence
+    assert "51 of 1,000 images (5.1 %)" in found.sentence
     assert "left_out_files" in found.remedy
+
+
+def test_rows_that_cannot_be_trusted_are_no_quarantined_images(ingest: dict[str, Any]) -> None:
+    nih = ingest["datasets"]["nih"]
+    nih["read"] = 100_000
+    nih["fates"] |= {"not on disk": 99_000, "bad row": 50}
+    assert problems(ingest) == []
+    nih["fates"]["bad row"] = 51
+    (found,) = problems(ingest)
+    assert found.check is Check.BAD_ROWS
+    assert "of 1,000 rows and files, 51 (5.1 %) are rows" in found.sentence
+    assert "data_gate.max_bad_rows is 0.05" in found.sentence
+    assert "data.datasets.nih.columns" in found.remedy
+
+
+def test_an_account_may_lack_fates_that_nothing_met(ingest: dict[str, Any]) -> None:
+    for own in ingest["datasets"].values():
+        own["fates"] = {"kept": own["read"]}
+    assert problems(ingest) == []
 
 
 def test_an_anomaly_says_where_and_what(ingest: dict[str, Any]) -> None:
@@ -109,6 +181,14 @@ def test_an_anomaly_says_where_and_what(ingest: dict[str, Any]) -> None:
     assert found.check is Check.ANOMALY
     assert found.sentence == "val: sex: Unexpected value: U."
     assert "schema.pbtxt" in found.remedy
+
+
+def test_an_anomaly_of_the_test_split_is_not_said_again_of_the_unsampled_one(
+    ingest: dict[str, Any],
+) -> None:
+    unsampled = [Anomaly("test_unsampled", "sex", "U"), Anomaly("test_unsampled", "sex", "X")]
+    found = problems(ingest, anomalies=[Anomaly("test", "sex", "U"), *unsampled])
+    assert [one.sentence for one in found] == ["test: sex: U.", "test_unsampled: sex: X."]
 
 
 @pytest.mark.parametrize("kind", [Kind.SKEW, Kind.DRIFT])
@@ -135,12 +215,44 @@ def test_what_the_remedy_allows_is_allowed(ingest: dict[str, Any]) -> None:
     assert all(one.value <= allowed[one.feature] for one in found.distances)
 
 
+def test_a_difference_in_the_share_that_has_a_feature_has_a_setting_of_its_own(
+    ingest: dict[str, Any],
+) -> None:
+    found = comparison(value=0.0)
+    share = Distance("age_years", Measure.PRESENCE, 0.9, 0.2, found.images, True)
+    (problem,) = problems(ingest, dataclasses.replace(found, distances=(share,)))
+    assert "age_years, share that has it (0.90, limit 0.20)" in problem.sentence
+    assert "--set data_gate.max_share_difference=0.99" in problem.remedy
+    assert "limits" not in problem.remedy
+
+
+def test_a_feature_of_few_images_is_a_note(ingest: dict[str, Any]) -> None:
+    found = comparison(value=0.0)
+    rare = Distance("age_years", Measure.DIVERGENCE, 0.9, 0.2, (20, 10), False)
+    found = dataclasses.replace(found, distances=(*found.distances, rare))
+    assert problems(ingest, found) == []
+    (note,) = find_notes(ingest, [found, *SAME], SETTINGS)
+    assert note == (
+        "pediatric: compared, but had by fewer than data_gate.min_images (150) images and not "
+        "judged: age_years."
+    )
+
+
+def test_another_setting_than_the_last_run_had_is_a_note(ingest: dict[str, Any]) -> None:
+    drift = comparison(Kind.DRIFT, gated=False)
+    drift = dataclasses.replace(drift, images=(3500, 820), changed=("data.split.salt",))
+    assert problems(ingest, drift) == []
+    (note,) = find_notes(ingest, [drift, SAME[1]], SETTINGS)
+    assert note.startswith("pediatric: the last accepted run was made by other settings")
+    assert "(data.split.salt)" in note
+
+
 def test_too_few_images_are_a_note(ingest: dict[str, Any]) -> None:
     few = comparison(gated=False)
     assert problems(ingest, few) == []
     (note,) = find_notes(ingest, [few, *SAME], SETTINGS)
     assert "not judged" in note
-    assert "data_gate.min_images (100)" in note
+    assert "data_gate.min_images (150)" in note
 
 
 def test_notes_of_what_was_kept_or_ignored(ingest: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """The page: what it says, that it is only text, and that a browser draws it without a network."""
 
 import base64
+import dataclasses
 import html.parser
 import json
 import re
@@ -106,7 +107,9 @@ def test_every_problem_and_its_remedy_is_on_the_page(faulty: Report, faulty_page
         "anomaly",
         "skew",
     }
-    assert f"The data is refused for {len(faulty.problems)} problems" in text
+    assert f"The data has {len(faulty.problems)} problems" in text
+    assert "unless data_gate.on_failure=warn" in text
+    assert "refused" not in text  # which only the gate knows
     said = [DISCLAIMER, *faulty.notes]
     said += [words for one in faulty.problems for words in (one.sentence, one.remedy)]
     for words in said:
@@ -116,7 +119,7 @@ def test_every_problem_and_its_remedy_is_on_the_page(faulty: Report, faulty_page
 def test_the_tables_have_the_figures(faulty_page: str) -> None:
     text = Page(faulty_page).text
     for said in (
-        "pediatric 110 110 0 0 0 0 0 0.0 % of 5.0 %",  # the account
+        "pediatric 110 110 0 0 0 0 0 0 0.0 % of 5.0 % 0.0 % of 5.0 %",  # the account
         "test_unsampled nih 900 800 880 20 2.2 %",  # the classes
         "train and last run's train",
         "✕ 1.000 of 0.20",  # a distance beyond its limit
@@ -165,6 +168,36 @@ def test_identities_do_not_leave_the_data(faulty: Report, faulty_page: str) -> N
             assert name not in whole
 
 
+def test_one_problem_is_said_in_the_singular(faulty: Report) -> None:
+    one = dataclasses.replace(faulty, problems=faulty.problems[:1])
+    found = Page(report.render_html(one)).text
+    assert "The data has 1 problem " in found
+    assert "Data report: 1 problem " in found
+
+
+def test_what_is_not_judged_says_why(statistics: dict[str, dict[str, Statistics]]) -> None:
+    few = films(range(300, 310), "nih") + films(range(310, 340), "nih", age_years=None)
+    own = {split: {"nih": statistics[split]["nih"]} for split in ("train", "val")}
+    own["test"] = {"nih": statistics_of(few)}
+    baseline = {"nih": statistics["test"]["nih"]}
+    changed = {"nih": ["data.split.salt"]}
+    schema = comparators.read_schema()
+    found = Report(
+        ingest=account({split: {"nih": (5, 5)} for split in own}),
+        statistics=own,
+        anomalies=[],
+        comparisons=compare(own, baseline, schema, SETTINGS, changed),
+        problems=[],
+        notes=[],
+        settings=SETTINGS,
+    )
+    text = Page(report.render_html(found)).text
+    assert "60 and 40 images made by other settings, not judged" in text
+    assert re.search(r"age_years [^a-z]* of 0.20 [^a-z]* of 0.20, not judged \(60 and 10\)", text)
+    assert "age_years, share that has it" in text
+    assert "✕ 0.750 of 0.20" in text  # three quarters of test have no age
+
+
 def test_sound_data_is_said_to_pass(statistics: dict[str, dict[str, Statistics]]) -> None:
     sound = Report(
         ingest=account({split: {"nih": (5, 5)} for split in ("train", "val", "test")}),
@@ -192,6 +225,7 @@ def test_the_index_says_the_same_for_programs(faulty: Report) -> None:
     ]
     assert index["statistics"]["val"]["nih"]["images"] == 10
     assert index["settings"]["min_images"] == 20
+    assert index["made_by"]["split"] == faulty.ingest["split"]
     assert "on_failure" not in index["settings"]
 
 

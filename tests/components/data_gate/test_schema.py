@@ -9,12 +9,21 @@ import tensorflow as tf
 import tensorflow_data_validation as tfdv
 from apache_beam.options.pipeline_options import PipelineOptions
 from google.protobuf import text_format
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tensorflow_data_validation.statistics import stats_impl
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tfx.types import standard_artifacts
+from tfx_bsl.coders import example_coder
 
 from components.data_gate.schema import FILE_NAME, CuratedSchema, curated_schema
-from components.example_gen.record import CLASS_NAMES, NORMAL, PNEUMONIA
+from components.example_gen.example import to_example as to_record
+from components.example_gen.quality import faults
+from components.example_gen.record import CLASS_NAMES, NORMAL, PNEUMONIA, ImageFacts, XrayFile
+from components.example_gen.settings import Quality
+from tests.components.data_gate.samples import PNG
 from tests.components.example_gen.samples import film, to_example
+from tests.examples import image_facts, xray_file
 
 DATASETS = ("pediatric", "nih")
 UNKNOWN_WHEN_SERVED = ("label", "findings", "etiology", "boxes")
@@ -92,7 +101,6 @@ def test_wrong_values_are_anomalies(tmp_path: Path, schema: schema_pb2.Schema) -
         "label",
         "dataset",
         "image/std",
-        "image/file_bytes",  # a blank PNG is a few hundred
         "image/height",
         "image/width",
         "findings",
@@ -103,6 +111,92 @@ def test_wrong_values_are_anomalies(tmp_path: Path, schema: schema_pb2.Schema) -
         "boxes",
     }
     assert "mimic" in found["dataset"]
+
+
+UNLIKE_A_FILM = {
+    "image/height",
+    "image/width",
+    "image/std",
+    "image/colour",
+    "image/polarity",
+    "view_position",
+    "modality",
+}
+
+
+def anomalies_by(quality: Quality, films: Sequence[tuple[XrayFile, ImageFacts]]) -> dict[str, str]:
+    """What the schema for these settings does not allow in these films."""
+    schema = text_format.Parse(curated_schema((), quality), schema_pb2.Schema())
+    encoded = [to_record(file, facts, PNG).SerializeToString() for file, facts in films]
+    batch = example_coder.ExamplesToRecordBatchDecoder().DecodeBatch(encoded)
+    options = tfdv.StatsOptions(schema=schema)
+    return anomalies(stats_impl.generate_statistics_in_memory(batch, options), schema)
+
+
+def test_faults_of_a_film_are_anomalies_only_where_they_are_quarantined() -> None:
+    file = xray_file(view_position="LL", modality="CT", body_part="HAND")
+    facts = image_facts(height=30, width=30, std=0.0, colour=0.9, polarity=-0.9, mean=0.0)
+    for film_of in (Quality(mode="quarantine"), Quality(mode="report_only")):
+        assert list(faults(file, facts, film_of))
+        expected = UNLIKE_A_FILM if film_of.mode == "quarantine" else set()
+        assert set(anomalies_by(film_of, [(file, facts)])) == expected
+
+
+def test_settings_for_another_kind_of_film_reach_the_schema() -> None:
+    loose = Quality(min_side=16, views=("LL",), modalities=("XC",), body_parts=("HAND",))
+    film_of = xray_file(view_position="LL", modality="XC", body_part="LEFT HAND")
+    assert anomalies_by(loose, [(film_of, image_facts(height=16))]) == {}
+    frontal = xray_file(view_position="PA", modality="DX")
+    assert set(anomalies_by(loose, [(frontal, image_facts())])) == {"view_position", "modality"}
+
+
+WORDS = st.sampled_from(("PA", "AP", "LL", "CR", "XC", "CHEST", "PORT CHEST", "HAND", "BIG TOE"))
+SHARES = st.floats(0, 1)
+QUALITIES = st.builds(
+    Quality,
+    mode=st.sampled_from(("quarantine", "report_only")),
+    min_side=st.integers(1, 200),
+    min_contrast=st.floats(0, 0.5),
+    max_colour=SHARES,
+    min_polarity=st.floats(-1, 1),
+    **dict.fromkeys(("modalities", "body_parts", "views"), st.lists(WORDS, max_size=3).map(tuple)),
+)
+FILES = st.builds(
+    xray_file,
+    **dict.fromkeys(("modality", "body_part", "view_position"), st.none() | WORDS),
+)
+FACTS = st.builds(
+    image_facts,
+    height=st.integers(1, 100_000_000),
+    width=st.integers(1, 100_000_000),
+    file_bytes=st.integers(1, 10**9),
+    std=st.floats(0, 0.5),
+    polarity=st.floats(-1, 1),
+    sharpness=st.floats(0, 10),
+    **dict.fromkeys(("mean", "p01", "p99", "black_border", "colour"), SHARES),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(quality=QUALITIES, films=st.lists(st.tuples(FILES, FACTS), min_size=1, max_size=6))
+def test_what_the_ingest_lets_pass_is_no_anomaly(
+    quality: Quality, films: list[tuple[XrayFile, ImageFacts]]
+) -> None:
+    if quality.mode == "quarantine":
+        # What lies on its limits passes.
+        views, modalities = quality.views or (None,), quality.modalities or (None,)
+        file = xray_file(view_position=views[0], modality=modalities[0])
+        on_the_limit = image_facts(
+            height=quality.min_side,
+            width=quality.min_side,
+            std=quality.min_contrast,
+            colour=quality.max_colour,
+            polarity=quality.min_polarity,
+        )
+        films = [one for one in films if not list(faults(*one, quality))]
+        films.append((file, on_the_limit))
+        assert not list(faults(file, on_the_limit, quality))
+    assert anomalies_by(quality, films) == {}
 
 
 def test_the_label_is_asked_for_in_training_and_not_in_serving(
