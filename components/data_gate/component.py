@@ -39,8 +39,8 @@ class DataReportSpec(component_spec.ComponentSpec):
 class DataReport(base_component.BaseComponent):
     """Finds what is wrong with the data, and writes it down. It refuses nothing.
 
-    Anomalies by the schema, leakage, missing classes, too many quarantined images, and how far
-    train is from the other splits and from the last accepted run.
+    Anomalies by the schema, leakage, missing classes, too many quarantined images or bad rows,
+    and how far train is from the other splits and from the last accepted run.
 
     ```python
     last_baseline = tfx.dsl.Resolver(
@@ -54,7 +54,7 @@ class DataReport(base_component.BaseComponent):
         ingest=example_gen.outputs["report"],
         baseline=last_baseline.outputs["baseline"],
         settings={"max_skew": 0.2},
-        code=source_digest("data_gate"),
+        code=source_digest("data_gate", "example_gen"),
     )
     ```
 

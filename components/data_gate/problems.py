@@ -247,7 +247,7 @@ def _quarantine(ingest: Mapping[str, Any], limit: float) -> Iterator[Problem]:
         if share > limit:
             yield Problem(
                 Check.QUARANTINE,
-                f"{dataset}: {_fate(own, 'quarantined'):,} of {images(own):,} images "
+                f"{dataset}: {_fate(own, 'quarantined'):,} of {images(own):,} images on disk "
                 f"({100 * share:.1f} %) are quarantined; data_gate.max_quarantined is {limit:g}.",
                 f"Replace or remove them: left_out_files in {_INGEST} says which, and why. If they "
                 "are sound, see data.quality, or raise the limit.",

@@ -32,12 +32,13 @@ NUMBERS = {"train": range(240), "val": range(1000, 1120), "test": range(2000, 21
 DATASETS = ("nih", "pediatric")
 
 
-def write_data(folder: Path, **changes: Any) -> Path:
+def write_data(folder: Path, salt: str = "cxr", **changes: Any) -> Path:
     """What the ingest leaves behind; the changes are those of the nih films."""
     splits = {split: films(own) + films(own, "nih", **changes) for split, own in NUMBERS.items()}
     write_examples(folder / "examples", splits)
     halves = {split: (len(own) // 2, len(own) // 2) for split, own in NUMBERS.items()}
     ingest = account({split: dict.fromkeys(DATASETS, pair) for split, pair in halves.items()})
+    ingest["split"]["salt"] = salt
     (folder / "report").mkdir()
     (folder / "report" / "ingest.json").write_text(json.dumps(ingest))
     return folder
@@ -191,6 +192,9 @@ def test_sound_data_passes_and_becomes_the_baseline(project: Project) -> None:
         assert {path.parent.name for path in baseline.rglob("*.pb")} == {
             f"Split-{split}" for split in SPLITS
         }
+        made_by = json.loads((baseline / "made_by.json").read_text())
+        assert made_by == project.found()["made_by"]
+        assert made_by["split"]["salt"] == "cxr"
 
 
 def test_the_second_run_compares_with_the_first_and_the_rest_comes_from_the_cache(
@@ -238,3 +242,21 @@ def test_refused_data_renews_nothing_until_it_is_accepted(
     project.run(drifted, on_failure="warn")
     assert max(project.drift()["nih"].values()) == 0
     assert {one["check"] for one in project.found()["problems"]} == {"anomaly"}
+
+
+def test_another_setting_is_no_drift_and_the_next_run_is_compared_with_it(
+    tmp_path: Path, sound: Path
+) -> None:
+    project = Project(tmp_path)
+    project.run(sound)
+    other = write_data(tmp_path / "other", salt="another", p01=0.3)
+    project.run(other)
+    assert project.drift()["nih"]["image/p01"] > 0.9
+    assert project.found()["problems"] == []
+    assert [one for one in project.found()["notes"] if "(data.split.salt)" in one]
+    made_by = json.loads((project.baselines[-1] / "made_by.json").read_text())
+    assert made_by["split"]["salt"] == "another"
+
+    same_settings = write_data(tmp_path / "same_settings", salt="another", p01=0.7)
+    with pytest.raises(DataError, match="image/p01"):
+        project.run(same_settings)

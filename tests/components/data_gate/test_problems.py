@@ -153,7 +153,7 @@ def test_quarantine_is_measured_on_images_and_not_on_rows(ingest: dict[str, Any]
     nih["fates"]["quarantined"] = 51
     (found,) = problems(ingest)
     assert found.check is Check.QUARANTINE
-    assert "51 of 1,000 images (5.1 %)" in found.sentence
+    assert "51 of 1,000 images on disk (5.1 %)" in found.sentence
     assert "left_out_files" in found.remedy
 
 
