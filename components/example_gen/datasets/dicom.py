@@ -295,8 +295,11 @@ def _identities(
     headers = {path: header for path, header in films.items() if header is not None}
     named = {path: patient for path, row in rows.items() if (patient := table.patient_of(row))}
     # What the table calls as the header does is the same patient where the table has no row.
-    same = {_number(headers[path]) for path, patient in named.items() if path in headers
-            and headers[path]["PatientID"] == patient}  # fmt: skip
+    same = {
+        _number(headers[path])
+        for path, patient in named.items()
+        if path in headers and headers[path]["PatientID"] == patient
+    }
     found: dict[str, Identity] = {}
     for path, header in headers.items():
         if path in named:

@@ -165,8 +165,8 @@ def match_rows(
       find: gives the path of a row's image, or why the row is of none.
 
     Returns:
-      The row of each image, the account of the other rows, and the images whose rows contradict
-      each other: of these no row is to be believed, nor is there one among the first.
+      The row of each image; the account of the other rows; and the images whose rows contradict
+      each other, which have none: neither row is to be believed.
     """
     matched: dict[str, Row] = {}
     left_out: list[LeftOut] = []
@@ -207,8 +207,8 @@ def parse_findings(text: str) -> Findings:
     names: list[str] = []
     unknown: list[str] = []
     unreadable = False
-    for listed in re.split(r"[|;]", text):
-        parts = [part.strip() for part in listed.split(",") if part.strip()]
+    for listed in text.split("|"):
+        parts = [part.strip() for part in re.split("[;,]", listed) if part.strip()]
         known = [_name_of(part) for part in parts]
         names += [name for name in known if name is not None]
         unknown += [part for part in parts if _exact_name(part) is None]
@@ -216,7 +216,7 @@ def parse_findings(text: str) -> Findings:
             name is None and "pneumonia" in part.lower()
             for part, name in zip(parts, known, strict=True)
         )
-        # Commas also divide sentences, as in "no effusion, consolidation, pneumonia".
+        # Commas also divide sentences, as in "no effusion, consolidation, pneumonia"; bars do not.
         if "Pneumonia" in known:
             strange = (part for part, name in zip(parts, known, strict=True) if name is None)
             unreadable |= any(map(_DOUBT.search, strange))

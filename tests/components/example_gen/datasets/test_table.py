@@ -425,6 +425,7 @@ def test_pneumonia_and_its_known_kinds(text: str) -> None:
         "pneumonia (-)",
         "no consolidation, effusion or pneumonia",
         "no consolidation, effusion, pneumonia",
+        "no consolidation; effusion; pneumonia",
         "No effusion. Pneumonia",
         "without effusion, edema, bacterial pneumonia",
         "Pneumonia, none",
