@@ -75,7 +75,7 @@ def create_pipeline(
     ).with_beam_pipeline_args(beam_args(config.beam.workers or ALL_CORES))
     examples = example_gen.outputs["examples"]
 
-    schema_gen = CuratedSchema(text=curated_schema(datasets))
+    schema_gen = CuratedSchema(text=curated_schema(datasets, config.data.quality))
     schema = schema_gen.outputs["schema"]
 
     # The schema tells TFDV what is an image, of which it then counts no distinct values.
@@ -99,7 +99,11 @@ def create_pipeline(
         ingest=example_gen.outputs["report"],
         baseline=last_baseline.outputs["baseline"] if places.remembers else None,
         settings=config.data_gate.model_dump(mode="json", exclude={"on_failure"}),
-        code=source_digest("data_gate"),
+        code=source_digest(
+            "data_gate",
+            "example_gen",
+            packages=("tensorflow-data-validation", "tensorboard-plugin-wit"),
+        ),
     )
 
     data_gate = DataGate(

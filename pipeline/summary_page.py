@@ -74,9 +74,9 @@ def _print_data(summary: Mapping[str, Any], console: Console) -> None:
         console.print(escape(note), soft_wrap=True)
     problems = summary["data_gate"]["problems"]
     if problems:
+        found = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         console.print(
-            f"[bold yellow]The data has {len(problems)} problems, accepted by "
-            "data_gate.on_failure=warn:[/]"
+            f"[bold yellow]The data has {found}, accepted by data_gate.on_failure=warn:[/]"
         )
         for number, one in enumerate(problems, start=1):
             text = f"  {number}. {one['sentence']} {one['remedy']}"

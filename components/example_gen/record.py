@@ -53,7 +53,7 @@ class XrayFile:
     Attributes:
       path: where the image is.
       dataset: the registered name, such as `pediatric`.
-      filename: the file's name as found on disk.
+      filename: the file's name as found on disk; a pseudonym where names may be a patient's.
       patient_id: the grouping key for splits, unique across datasets.
       label: 0 normal, 1 pneumonia.
       findings: names out of `FINDINGS`, at least one.

@@ -96,7 +96,7 @@ def account(ingest: Ingest) -> dict[str, Any]:
         "kept": fates[KEPT],
         "sources": {name: one.model_dump() for name, one in ingest.sources.items()},
         "split": ingest.split.model_dump(mode="json"),
-        "quality": ingest.quality.mode,
+        "quality": ingest.quality.model_dump(mode="json"),
         "fates": dict(fates),
         "left_out": listing.count_reasons(left_out),
         "left_out_files": _named(left_out),

@@ -77,9 +77,8 @@ class Quality(Settings):
     sound film of either public dataset.
 
     Attributes:
-      mode: `quarantine` leaves such images out, `report_only` keeps and lists them; the gate
-        may still refuse them as anomalies. A file that cannot be decoded is left out in either
-        case.
+      mode: `quarantine` leaves such images out, `report_only` keeps and lists them. A file that
+        cannot be decoded is left out in either case.
       min_side: pixels of the shorter side.
       min_contrast: standard deviation of the grey levels, which are on [0, 1].
       max_colour: mean difference between a pixel's strongest and weakest colour, on [0, 1].

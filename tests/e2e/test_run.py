@@ -148,7 +148,7 @@ def test_data_with_problems_stops_the_run_unless_they_are_accepted(workspace: Wo
     strict = (*SMALL, "--data-root=data", "--set=data_gate.max_quarantined=0")
     refused = workspace.cxr("run", "demo", *strict)
     assert refused.code == 2, refused.text
-    assert "pediatric: 3 of 144 images on disk (2.1 %) are quarantined" in refused.text
+    assert "pediatric: 3 of 143 images on disk (2.1 %) are quarantined" in refused.text
     assert "--set data_gate.on_failure=warn" in refused.text
     assert "Traceback" not in refused.text
     page = re.search(r"\S+/data\.html", refused.text)
@@ -159,7 +159,7 @@ def test_data_with_problems_stops_the_run_unless_they_are_accepted(workspace: Wo
 
     accepted = workspace.cxr("run", "demo", *strict, "--set=data_gate.on_failure=warn")
     assert accepted.code == 0, accepted.text
-    assert accepted.out.count("pediatric: 3 of 144 images on disk") == 2  # at once, and at the end
+    assert accepted.out.count("pediatric: 3 of 143 images on disk") == 2  # at once, and at the end
     (problem,) = workspace.summary()["data_gate"]["problems"]
     assert problem["check"] == "quarantine"
 

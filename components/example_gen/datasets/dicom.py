@@ -20,6 +20,7 @@ from components.example_gen.datasets.files import (
     unusable,
     walk,
 )
+from components.example_gen.datasets.findings import Findings, usable_findings
 from components.example_gen.datasets.listing import (
     DatasetError,
     Fate,
@@ -27,6 +28,7 @@ from components.example_gen.datasets.listing import (
     LeftOut,
     Listing,
 )
+from components.example_gen.datasets.metadata import parse_metadata
 from components.example_gen.datasets.pseudonym import pseudonym
 from components.example_gen.datasets.source import Source
 from components.example_gen.images.bad_image import BadImageError
@@ -232,15 +234,15 @@ def _find(
 # --- The record ------------------------------------------------------------------------------
 
 
-def _findings(path: str, root: Path, row: table.Row | None) -> table.Findings | LeftOut:
+def _findings(path: str, root: Path, row: table.Row | None) -> Findings | LeftOut:
     """What the table says of a film, or else the nearest folder with a label, or why nothing."""
     if row is None:
         for folder in reversed(PurePath(os.path.relpath(path, root)).parts[:-1]):
             label = _LABELS.get(folder.upper())
             if label is not None:
-                return table.Findings(label, _FINDINGS[label], (), False)
+                return Findings(label, _FINDINGS[label], (), False)
         return LeftOut(path, "no label", Fate.OUT_OF_SCOPE)
-    return table.usable_findings(row.findings, path)
+    return usable_findings(row.findings, path)
 
 
 def _file(
@@ -248,7 +250,7 @@ def _file(
     root: Path,
     header: Header,
     row: table.Row,
-    findings: table.Findings,
+    findings: Findings,
     patient: str,
 ) -> tuple[XrayFile, list[IgnoredValue]]:
     """The record, and the values that could not be used.
@@ -260,7 +262,7 @@ def _file(
         sex=row.sex or header["PatientSex"],
         view=row.view or _view(header),
     )
-    metadata, ignored = table.parse_metadata(row, findings, path)
+    metadata, ignored = parse_metadata(row, findings, path)
     assert findings.label is not None
     file = XrayFile(
         path=path,

@@ -20,6 +20,7 @@ from components.example_gen.datasets.files import (
     unusable,
     walk,
 )
+from components.example_gen.datasets.findings import Findings, usable_findings
 from components.example_gen.datasets.listing import (
     IMAGE_SUFFIXES,
     DatasetError,
@@ -29,6 +30,7 @@ from components.example_gen.datasets.listing import (
     Listing,
     count_reasons,
 )
+from components.example_gen.datasets.metadata import parse_metadata
 from components.example_gen.datasets.pseudonym import pseudonym
 from components.example_gen.datasets.source import Source
 from components.example_gen.record import XrayFile
@@ -86,7 +88,7 @@ def list_files(root: Path, source: Source) -> Listing:
             left_out.append(findings)
             continue
         name = Path(image).name
-        metadata, senseless = table.parse_metadata(row, findings, image)
+        metadata, senseless = parse_metadata(row, findings, image)
         ignored += senseless
         assert findings.label is not None
         files.append(
@@ -123,11 +125,11 @@ def _find(row: table.Row, images: ImageIndex) -> str | LeftOut:
         return LeftOut(row.image, table.SEVERAL, Fate.BAD_ROW)
 
 
-def _findings(row: table.Row, path: str) -> table.Findings | LeftOut:
+def _findings(row: table.Row, path: str) -> Findings | LeftOut:
     """What a row says of its image, or why it is left out."""
     if not _number(row):
         return LeftOut(path, _NO_PATIENT, Fate.BAD_ROW)
-    return table.usable_findings(row.findings, path)
+    return usable_findings(row.findings, path)
 
 
 def _patient(row: table.Row, *, official: bool) -> str:

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from components.example_gen.datasets.listing import DatasetError, Fate, IgnoredValue, LeftOut
+from components.example_gen.datasets.findings import Findings, parse_findings, plain
+from components.example_gen.datasets.listing import DatasetError, Fate, LeftOut
 from components.example_gen.datasets.source import ColumnName
-from components.example_gen.record import FINDINGS, NO_FINDING, NORMAL, PNEUMONIA, XrayFile
+from components.example_gen.record import XrayFile
 
-_OLDEST = 120
 # Why a row is left out for another one.
 REPEATED = "row repeats an earlier row of the table"
 DISPUTED = "rows of the table that contradict each other"
@@ -25,7 +25,6 @@ DISPUTED = "rows of the table that contradict each other"
 MALFORMED = "row of the table that is malformed"
 SEVERAL = "row of the table that fits several images"
 OUTSIDE = "path in the table leads out of the data root"
-_UNREADABLE = "findings that cannot be read"
 # Of training, validation and test, each has one.
 _FEWEST_PATIENTS = 3
 _DELIMITERS = ",;\t"
@@ -59,33 +58,6 @@ class Row(NamedTuple):
     sex: str
     view: str
     follow_up: str
-
-
-class Metadata(NamedTuple):
-    """What a record takes of a row besides its findings; None for what it lacks."""
-
-    age_years: int | None
-    sex: str | None
-    view_position: str | None
-    follow_up: int | None
-
-
-class Findings(NamedTuple):
-    """What a row says of an image.
-
-    Attributes:
-      label: 0 normal, 1 pneumonia, none for other findings.
-      names: out of `record.FINDINGS`.
-      unknown: the names that are not among them.
-      contradictory: whether `No Finding` stands beside a finding.
-      unreadable: whether it speaks of pneumonia in words that may deny or doubt it.
-    """
-
-    label: int | None
-    names: tuple[str, ...]
-    unknown: tuple[str, ...]
-    contradictory: bool
-    unreadable: bool = False
 
 
 def find_table(root: Path, named: str | None, usual: Sequence[str]) -> Path | None:
@@ -187,112 +159,9 @@ def match_rows(
     return matched, left_out, disputed
 
 
-def _statement(row: Row) -> tuple[Findings, frozenset[str], str]:
-    """What two rows of an image must agree in, in whatever order they say it."""
-    findings = parse_findings(row.findings)
-    return findings._replace(names=(), unknown=()), frozenset(findings.names), patient_of(row)
-
-
 def patient_of(row: Row) -> str:
     """The patient as a row names it; where some rows lack it, pandas makes `13.0` of the others."""
     return re.sub(r"(?<=\d)\.0+$", "", row.patient)
-
-
-def parse_findings(text: str) -> Findings:
-    """What a row's findings say, such as `Infiltration|Pneumonia`, `normal` or `1`.
-
-    Pneumonia is one by its plain name, or by that of a known kind. Whatever else speaks of
-    pneumonia may deny or doubt it, in more ways than can be listed: that is not read at all.
-    """
-    names: list[str] = []
-    unknown: list[str] = []
-    unreadable = False
-    for listed in text.split("|"):
-        parts = [part.strip() for part in re.split("[;,]", listed) if part.strip()]
-        known = [_name_of(part) for part in parts]
-        names += [name for name in known if name is not None]
-        unknown += [part for part in parts if _exact_name(part) is None]
-        unreadable |= any(
-            name is None and "pneumonia" in part.lower()
-            for part, name in zip(parts, known, strict=True)
-        )
-        # Commas also divide sentences, as in "no effusion, consolidation, pneumonia"; bars do not.
-        if "Pneumonia" in known:
-            strange = (part for part, name in zip(parts, known, strict=True) if name is None)
-            unreadable |= any(map(_DOUBT.search, strange))
-    if "Pneumonia" in names:
-        unreadable |= any(map(_DOUBT.fullmatch, unknown))
-    names = list(dict.fromkeys(names))
-    contradictory = NO_FINDING in names and len(names) > 1
-    label = None
-    if unreadable:
-        names = [name for name in names if name != "Pneumonia"]
-    elif "Pneumonia" in names:
-        label = PNEUMONIA
-    elif names == [NO_FINDING] and not unknown:
-        label = NORMAL
-    return Findings(label, tuple(names), tuple(unknown), contradictory, unreadable)
-
-
-def usable_findings(text: str, source: str) -> Findings | LeftOut:
-    """What a row's findings say, or why its image is left out."""
-    findings = parse_findings(text)
-    if findings.contradictory:
-        return LeftOut(source, "both No Finding and a finding", Fate.BAD_ROW)
-    if findings.unreadable:
-        return LeftOut(source, _UNREADABLE, Fate.BAD_ROW)
-    if findings.label is None:
-        return LeftOut(source, "other finding, neither normal nor pneumonia", Fate.OUT_OF_SCOPE)
-    return findings
-
-
-def parse_metadata(
-    row: Row, findings: Findings, source: str
-) -> tuple[Metadata, list[IgnoredValue]]:
-    """What a record takes of a row, and the values that make no sense."""
-    metadata = Metadata(
-        parse_age(row.age), parse_sex(row.sex), parse_view(row.view), parse_count(row.follow_up)
-    )
-    texts = {"age_years": row.age, "sex": row.sex, "follow_up": row.follow_up}
-    ignored = [
-        IgnoredValue(source, field, text)
-        for field, text in texts.items()
-        if text and getattr(metadata, field) is None
-    ]
-    ignored += [IgnoredValue(source, "findings", name) for name in findings.unknown]
-    return metadata, ignored
-
-
-def parse_age(text: str) -> int | None:
-    """Whole years from `57`, `57.0`, `057Y` or `007M`; None for what is no age of a person."""
-    match = re.fullmatch(r"(\d{1,6})(?:\.0*)?\s*([YMWD]?)", text.upper())
-    if not match:
-        return None
-    years = int(match[1]) if match[2] in ("", "Y") else int(match[1]) // _PER_YEAR[match[2]]
-    return years if years <= _OLDEST else None
-
-
-def parse_count(text: str) -> int | None:
-    """A whole number from `3` or `3.0`, as it comes from columns with gaps; or None."""
-    match = re.fullmatch(r"(\d{1,6})(?:\.0*)?", text)
-    return int(match[1]) if match else None
-
-
-def parse_sex(text: str) -> str | None:
-    """`F` or `M`, or None."""
-    return {"f": "F", "female": "F", "m": "M", "male": "M"}.get(text.lower())
-
-
-def parse_view(text: str) -> str | None:
-    """`PA`, `AP` or a lateral view by its usual name; any other view in capitals, to be judged.
-
-    A view that is merely frontal may be either, which is as if nothing were said.
-    """
-    words = re.findall(r"[A-Z]+", text.upper())
-    name = "".join(word for word in words if word not in _POSTURES)
-    if not name and "FRONTAL" in words:
-        return None
-    return _VIEWS.get(name, text.upper()) or None
 
 
 def check_patients(files: Sequence[XrayFile], root: Path) -> None:
@@ -319,64 +188,10 @@ def without_image(row: Row) -> LeftOut:
     return LeftOut(row.image, "row of the table whose image is not on disk", Fate.NOT_ON_DISK)
 
 
-# What is said of a view besides its direction.
-_POSTURES = frozenset((
-    "SUPINE", "PORTABLE", "MOBILE", "BEDSIDE", "ERECT", "UPRIGHT", "STANDING", "SITTING", "SEMI",
-    "SEMIERECT", "SEMIUPRIGHT", "AXIAL", "FRONTAL", "CHEST", "VIEW", "PROJECTION", "XTABLE",
-))  # fmt: skip
-_VIEWS = {
-    "PA": "PA", "POSTEROANTERIOR": "PA", "POSTERIORANTERIOR": "PA",
-    "AP": "AP", "ANTEROPOSTERIOR": "AP", "ANTERIORPOSTERIOR": "AP",
-    "LATERAL": "LATERAL", "LAT": "LATERAL",
-    "LL": "LL", "LEFTLATERAL": "LL", "LEFTLAT": "LL", "LLATERAL": "LL", "LLAT": "LL",
-    "LATERALLEFT": "LL", "RL": "RL", "RIGHTLATERAL": "RL", "RIGHTLAT": "RL", "RLATERAL": "RL",
-    "RLAT": "RL", "LATERALRIGHT": "RL",
-}  # fmt: skip
-_PER_YEAR = {"M": 12, "W": 52, "D": 365}
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", text.lower())
-
-
-def _exact_name(part: str) -> str | None:
-    """The finding that a part is the name of; marks such as a minus or `?` make it another."""
-    words = part.strip(_WRAPPING)
-    return _NUMBERED.get(part) or (_CANONICAL.get(_plain(words)) if _WORDS(words) else None)
-
-
-def _name_of(part: str) -> str | None:
-    """The finding that a part speaks of: by its name, or as a known kind of pneumonia."""
-    words = part.strip(_WRAPPING)
-    if (name := _exact_name(part)) is not None or not _WORDS(words):
-        return name
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", words)
-    kinds = re.split(r"[ _-]+", spaced.lower())
-    at_an_end = any(kind.endswith("pneumonia") for kind in (kinds[0], kinds[-1]))
-    return "Pneumonia" if at_an_end and _KINDS.issuperset(kinds) else None
-
-
-# Names as they come in lists that a program wrote.
-_WRAPPING = "[]'\"."
-_WORDS = re.compile(r"[A-Za-z0-9]+([ _-]+[A-Za-z0-9]+)*").fullmatch
-_CANONICAL = {_plain(name): name for name in FINDINGS} | {"normal": NO_FINDING}
-# As they stand: a `-1` means that nobody knows.
-_NUMBERED = {"0": NO_FINDING, "0.0": NO_FINDING, "1": "Pneumonia", "1.0": "Pneumonia"}
-_KINDS = frozenset((
-    "pneumonia", "bronchopneumonia", "pleuropneumonia", "bacterial", "viral", "fungal",
-    "mycoplasma", "pneumococcal", "pneumocystis", "covid", "covid19", "19", "influenza", "lobar",
-    "lobular", "aspiration", "interstitial", "atypical", "typical", "community", "hospital",
-    "ventilator", "acquired", "associated", "nosocomial", "necrotizing", "round", "focal",
-    "multifocal", "acute", "mild", "moderate", "severe", "right", "left", "bilateral", "upper",
-    "middle", "lower", "lobe",
-))  # fmt: skip
-# Words that deny or doubt what comes after a comma, or, alone, what stands beside them.
-_DOUBT = re.compile(
-    r"(?i)(?<![a-z])(no|not|non|none|nor|or|without|negative|neg|absen[tc]e?|excluded?|ruled?|"
-    r"r/o|h/o|s/p|unlikely|free|clear(ed|ing)?|resol[a-z]*|history|previous|prior|old|status post|"
-    r"possibl[ey]|probabl[ey]|suspect[a-z]*|suspicio[a-z]*|question[a-z]*|query|doubt[a-z]*|"
-    r"may|maybe|might|could|cannot|versus|vs|den(y|ies|ied)|unknown|uncertain|false)(?![a-z])|\?"
-)
+def _statement(row: Row) -> tuple[Findings, frozenset[str], str]:
+    """What two rows of an image must agree in, in whatever order they say it."""
+    findings = parse_findings(row.findings)
+    return findings._replace(names=(), unknown=()), frozenset(findings.names), patient_of(row)
 
 
 def _places(
@@ -386,14 +201,14 @@ def _places(
     required: Sequence[ColumnName],
 ) -> list[int]:
     """Where in the header each of `Row`'s values stands; -1 for those that it lacks."""
-    plain = [_plain(column) for column in header]
+    there = [plain(column) for column in header]
     places = []
     for name, usual in _USUAL_NAMES.items():
         if name in columns:
             place = header.index(columns[name]) if columns[name] in header else -1
             wanted = columns[name]
         else:
-            place = next((plain.index(_plain(one)) for one in usual if _plain(one) in plain), -1)
+            place = next((there.index(plain(one)) for one in usual if plain(one) in there), -1)
             wanted = usual[0]
         if place < 0 and (name in columns or name in required):
             raise DatasetError(_lacks(path, wanted, name, header))

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from components.example_gen.datasets import registry, table
+from components.example_gen.datasets.findings import parse_findings
 from components.example_gen.datasets.listing import Fate, Listing
 from components.example_gen.images import imaging
 from components.example_gen.leakage import leakage
@@ -134,7 +135,7 @@ def test_an_image_level_split_leaks_a_third_of_the_test_patients(pediatric: List
 
 def test_the_nih_table_has_the_published_figures(nih: Listing) -> None:
     rows, malformed = table.read_table(nih.tables[0], {}, required=("image", "findings"))
-    findings = [table.parse_findings(row.findings) for row in rows]
+    findings = [parse_findings(row.findings) for row in rows]
     assert not malformed
     assert not any(found.unknown or found.contradictory for found in findings)
     assert len(rows) == NIH_ROWS

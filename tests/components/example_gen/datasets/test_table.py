@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.example_gen.datasets import table
+from components.example_gen.datasets.findings import parse_findings, usable_findings
 from components.example_gen.datasets.listing import DatasetError, Fate, LeftOut
+from components.example_gen.datasets.metadata import parse_age, parse_count, parse_sex, parse_view
 from components.example_gen.quality import faults
 from components.example_gen.record import FINDINGS, NO_FINDING, NORMAL, PNEUMONIA
 from components.example_gen.settings import Quality
@@ -365,7 +367,7 @@ def test_a_named_table_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
     ],
 )
 def test_findings(text: str, label: int | None, names: tuple[str, ...], unknown: tuple) -> None:
-    assert table.parse_findings(text) == (label, names, unknown, False, False)
+    assert parse_findings(text) == (label, names, unknown, False, False)
 
 
 @pytest.mark.parametrize(
@@ -397,7 +399,7 @@ def test_findings(text: str, label: int | None, names: tuple[str, ...], unknown:
     ],
 )
 def test_pneumonia_and_its_known_kinds(text: str) -> None:
-    found = table.parse_findings(text)
+    found = parse_findings(text)
     assert (found.label, found.unreadable) == (PNEUMONIA, False)
 
 
@@ -459,10 +461,10 @@ def test_pneumonia_and_its_known_kinds(text: str) -> None:
     ],
 )
 def test_what_denies_or_doubts_pneumonia_is_not_read(text: str) -> None:
-    found = table.parse_findings(text)
+    found = parse_findings(text)
     assert (found.label, found.unreadable) == (None, True)
     assert "Pneumonia" not in found.names
-    left_out = table.usable_findings(text, "a.png")
+    left_out = usable_findings(text, "a.png")
     assert left_out == LeftOut("a.png", "findings that cannot be read", Fate.BAD_ROW)
 
 
@@ -470,26 +472,26 @@ def test_what_denies_or_doubts_pneumonia_is_not_read(text: str) -> None:
     "text", ["normal?", "No Finding?", "not normal", "-normal", "no finding -"]
 )
 def test_what_doubts_that_a_film_is_normal_is_not_normal(text: str) -> None:
-    assert table.parse_findings(text).label is None
+    assert parse_findings(text).label is None
 
 
 @pytest.mark.parametrize(
     "text", ["No Finding|Pneumonia", "Pneumonia|No Finding", "normal,1", "No Finding|Mass"]
 )
 def test_no_finding_beside_a_finding_is_a_contradiction(text: str) -> None:
-    assert table.parse_findings(text).contradictory
+    assert parse_findings(text).contradictory
 
 
 @pytest.mark.parametrize("name", FINDINGS)
 def test_every_finding_is_known_however_it_is_written(name: str) -> None:
     for text in (name, name.upper(), name.lower().replace("_", " "), f" {name} "):
-        assert table.parse_findings(text).names == (name,)
-        assert not table.parse_findings(text).unknown
+        assert parse_findings(text).names == (name,)
+        assert not parse_findings(text).unknown
 
 
 @given(st.text())
 def test_any_text_has_findings_out_of_the_vocabulary(text: str) -> None:
-    found = table.parse_findings(text)
+    found = parse_findings(text)
     assert set(found.names) <= set(FINDINGS)
     assert len(found.names) == len(set(found.names))
     assert (found.label == PNEUMONIA) == ("Pneumonia" in found.names)
@@ -565,12 +567,12 @@ def test_rows_of_one_image_agree_or_contradict_each_other(
     ],
 )
 def test_views(text: str, view: str | None) -> None:
-    assert table.parse_view(text) == view
+    assert parse_view(text) == view
 
 
 @pytest.mark.parametrize("text", ["LATERAL", "LAT", "LEFT LATERAL", "R LAT", "LL", "LLO"])
 def test_quality_knows_lateral_views_for_such(text: str) -> None:
-    file = xray_file("1", view_position=table.parse_view(text))
+    file = xray_file("1", view_position=parse_view(text))
     assert "lateral view" in set(faults(file, image_facts(), Quality()))
 
 
@@ -607,7 +609,7 @@ def test_quality_knows_lateral_views_for_such(text: str) -> None:
     ],
 )
 def test_ages(text: str, years: int | None) -> None:
-    assert table.parse_age(text) == years
+    assert parse_age(text) == years
 
 
 @pytest.mark.parametrize(
@@ -616,7 +618,7 @@ def test_ages(text: str, years: int | None) -> None:
     + [(text, None) for text in ("", "U", "O", "unknown", "0", "FM", "Fe male")],
 )
 def test_sexes(text: str, sex: str | None) -> None:
-    assert table.parse_sex(text) == sex
+    assert parse_sex(text) == sex
 
 
 @pytest.mark.parametrize(
@@ -625,12 +627,12 @@ def test_sexes(text: str, sex: str | None) -> None:
     + [(text, None) for text in ("", "-1", "²", "3.5", "x", "99999999999999999999", "9" * 5_000)],
 )
 def test_counts(text: str, count: int | None) -> None:
-    assert table.parse_count(text) == count
+    assert parse_count(text) == count
 
 
 @given(st.text(max_size=20))
 def test_no_text_is_an_error(text: str) -> None:
-    age = table.parse_age(text)
+    age = parse_age(text)
     assert age is None or 0 <= age <= 120
-    assert table.parse_sex(text) in ("F", "M", None)
-    assert (table.parse_count(text) or 0) >= 0
+    assert parse_sex(text) in ("F", "M", None)
+    assert (parse_count(text) or 0) >= 0
