@@ -4,9 +4,9 @@
 
 Each measurement is a process of its own, so that its peak memory is its own. The images are
 distinct films of 1024 pixels, as NIH publishes them, below a table of 112,120 rows: a few phantoms
-are drawn, and every image is a mixture of two of them, turned and shifted a little, with shadows. The baseline
-for speed is a plain read and decode of the same files in one thread, in the same run. With
-`--nih`, a folder with the real set is measured instead.
+are drawn, and every image is a mixture of two of them, turned and shifted a little, with shadows.
+The baseline for speed is a plain read and decode of the same files in one thread, in the same run.
+With `--nih`, a folder with the real set is measured instead.
 """
 
 from __future__ import annotations
