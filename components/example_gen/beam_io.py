@@ -2,8 +2,9 @@
 
 First `Survey` decodes every image and keeps only what it tells; after the split is known,
 `WriteExamples` reads the bytes again. The images themselves thus never wait between two steps,
-and memory does not grow with their number. What Beam hands about are batches of images: it keeps
-several copies of every element, and spends more on a small one than on its content.
+and memory does not grow with their size. What Beam hands about are compressed batches of what is
+known of images, from a file: it keeps several copies of every element, spends more on a small one
+than on its content, and would carry those of a `Create` within the code that it sends to workers.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import pickle
 import threading
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import apache_beam as beam
+import tensorflow as tf
 
 from components import progress
 from components.example_gen import example
@@ -31,11 +35,33 @@ from components.example_gen.split import Surveyed
 _REPORT_EVERY = 50
 _BATCH = 16
 
-T = TypeVar("T")
+
+def save(images: Iterable[Any], path: str) -> None:
+    """Keep what is known of images for a `Load`."""
+    remaining = iter(images)
+    with tf.io.TFRecordWriter(path) as file:
+        while batch := list(itertools.islice(remaining, _BATCH)):
+            file.write(zlib.compress(pickle.dumps(batch)))
+
+
+class Load(beam.PTransform):
+    """What was saved, in batches that are spread over the workers."""
+
+    def __init__(self, path: str):
+        super().__init__()
+        self._path = path
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
+        """The transform."""
+        return begin | "Read" >> beam.io.ReadFromTFRecord(self._path) | "Spread" >> beam.Reshuffle()
+
+
+def _unpack(batch: bytes) -> list[Any]:
+    return pickle.loads(zlib.decompress(batch))
 
 
 class Survey(beam.PTransform):
-    """Batches of `XrayFile`s to lines of JSON, one for each file; see `parse_survey`."""
+    """Saved `XrayFile`s to lines of JSON, one for each file; see `parse_survey`."""
 
     def __init__(self, total: int):
         super().__init__()
@@ -43,11 +69,11 @@ class Survey(beam.PTransform):
 
     def expand(self, files: beam.PCollection) -> beam.PCollection:
         """The transform."""
-        return files | "Spread" >> beam.Reshuffle() | "Open" >> beam.ParDo(_Open(self._total))
+        return files | "Open" >> beam.ParDo(_Open(self._total))
 
 
 class WriteExamples(beam.PTransform):
-    """Batches of `Surveyed` images to gzipped TFRecords of Examples below a folder."""
+    """Saved `Surveyed` images to gzipped TFRecords of Examples below a folder."""
 
     def __init__(self, folder: str, total: int):
         super().__init__()
@@ -58,19 +84,11 @@ class WriteExamples(beam.PTransform):
         """The transform."""
         return (
             images
-            | "Spread" >> beam.Reshuffle()
             | "Encode" >> beam.ParDo(_Encode(self._total))
             # No fixed number of shards: Beam would gather all Examples in memory to make it so.
             | "Write"
             >> beam.io.WriteToTFRecord(f"{self._folder}/data_tfrecord", file_name_suffix=".gz")
         )
-
-
-def batches(items: Iterable[T]) -> Iterator[list[T]]:
-    """Images as Beam hands them about."""
-    remaining = iter(items)
-    while batch := list(itertools.islice(remaining, _BATCH)):
-        yield batch
 
 
 def parse_survey(line: str) -> Surveyed | LeftOut:
@@ -106,8 +124,8 @@ class _Open(beam.DoFn):
     def __init__(self, total: int):
         self._total = total
 
-    def process(self, files: list[XrayFile]) -> Iterator[str]:
-        for file in files:
+    def process(self, files: bytes) -> Iterator[str]:
+        for file in _unpack(files):
             yield json.dumps(_survey(file))
             _COUNTER.add("images checked", self._total)
 
@@ -142,8 +160,8 @@ class _Encode(beam.DoFn):
     def __init__(self, total: int):
         self._total = total
 
-    def process(self, images: list[Surveyed]) -> Iterator[bytes]:
-        for image in images:
+    def process(self, images: bytes) -> Iterator[bytes]:
+        for image in _unpack(images):
             encoded = imaging.servable_bytes(read_again(image))
             yield example.to_example(image.file, image.facts, encoded).SerializeToString()
             _COUNTER.add("images written", self._total)

@@ -122,10 +122,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     def _survey(self, listings: Sequence[Listing]) -> tuple[list[Surveyed], list[LeftOut]]:
         files = [file for found in listings for file in found.files]
         folder = self._get_tmp_dir().rstrip("/")
+        beam_io.save(files, f"{folder}/files")
         with self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
-                | "Files" >> beam.Create(beam_io.batches(files))
+                | "Files" >> beam_io.Load(f"{folder}/files")
                 | "Survey" >> beam_io.Survey(len(files))
                 | "Save" >> beam.io.WriteToText(f"{folder}/survey", ".jsonl")
             )
@@ -145,13 +146,15 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if division.unsampled:
             splits[TEST_UNSAMPLED] = division.unsampled
         total = sum(len(members) for members in splits.values())
+        scratch = self._get_tmp_dir().rstrip("/")
         with self._make_beam_pipeline() as pipeline:
             for split, members in splits.items():
+                beam_io.save(members, f"{scratch}/{split}")
                 # The folder's name is TFX's: `Split-train` and so on.
                 folder = f"{examples.uri}/Split-{split}"
                 _ = (
                     pipeline
-                    | f"Images[{split}]" >> beam.Create(beam_io.batches(members))
+                    | f"Images[{split}]" >> beam_io.Load(f"{scratch}/{split}")
                     | f"Write[{split}]" >> beam_io.WriteExamples(folder, total)
                 )
         examples.split_names = artifact_utils.encode_split_names(list(splits))

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import io
 import json
 import os
 import struct
@@ -14,6 +15,9 @@ import numpy as np
 import PIL.Image
 import pytest
 import tensorflow as tf
+from PIL import ExifTags
+from pydicom import Dataset
+from pydicom import Sequence as Items
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_artifacts
 
@@ -27,6 +31,8 @@ from components.example_gen.record import CLASS_NAMES
 from components.example_gen.settings import Quality, Split
 from components.example_gen.split import SPLITS, TEST_UNSAMPLED, divide
 from components.example_gen.synthetic.layouts import synthesize
+from tests.components.example_gen import dicom_samples
+from tests.components.example_gen.dicom_samples import dicom, write_dicom
 from tests.components.example_gen.samples import (
     FRACTIONS,
     NIH_TABLE,
@@ -62,6 +68,17 @@ LEFT_OUT = {
     "colour photograph, not a film": 1,
     "image of several frames": 1,
     "image is too large to be a film": 1,
+}
+SIDEWAYS = PIL.Image.Exif()
+SIDEWAYS[ExifTags.Base.Orientation] = 6
+# Sound films that the served graph cannot decode as they are.
+REWRITTEN: dict[str, dict[str, Any]] = {
+    "palette.png": {"mode": "P"},
+    "transparent.png": {"mode": "RGBA"},
+    "one_bit_more.png": {"mode": "LA"},
+    "sixteen_bits.png": {},
+    "for_print.jpg": {"image_format": "JPEG", "mode": "CMYK"},
+    "turned.jpg": {"image_format": "JPEG", "exif": SIDEWAYS},
 }
 FATES = {"quarantined": 10, "duplicate": 2, "not on disk": 1, "out of scope": 3, "bad row": 0}
 
@@ -163,13 +180,20 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(nih / "images/cut_short.png", png[:-6])
     write(nih / "images/other.png", png)
     write(nih / "images/duplicate.png", encode(film(1000)))
-    write(nih / "images/palette.png", encode(film(7006), mode="P"))
+    for number, (name, options) in enumerate(REWRITTEN.items()):
+        pixels = film(7100 + number)
+        if name == "sixteen_bits.png":
+            pixels = pixels.astype(np.uint16) << 8
+        write(nih / "images" / name, encode(pixels, **options))
     rows = [
+        *(
+            nih_row(name, patient=7100 + number, findings="Pneumonia")
+            for number, name in enumerate(REWRITTEN)
+        ),
         nih_row("without_image.png", patient=7001),
         nih_row("cut_short.png", patient=7002),
         nih_row("other.png", patient=7003, findings="Mass"),
         nih_row("duplicate.png", patient=7004),
-        nih_row("palette.png", patient=7005),
         nih_row("blank.png", patient=7006, findings="Pneumonia"),
         nih_row("photograph.png", patient=7007, findings="Pneumonia"),
         nih_row("animated.png", patient=7008),
@@ -205,7 +229,7 @@ def test_bad_files_are_left_out_with_their_reason_and_stop_nothing(ingested: Ing
 def test_the_report_adds_up(ingested: Ingest) -> None:
     report = ingested.report
     left_out = report["left_out"]
-    assert report["kept"] + left_out[BALANCED] == 2 * IMAGES + 2
+    assert report["kept"] + left_out[BALANCED] == 2 * IMAGES + len(REWRITTEN) + 1
     assert report["read"] == report["kept"] + sum(left_out.values())
     assert {reason: len(names) for reason, names in report["left_out_files"].items()} == left_out
     assert report["fates"] == FATES | {"kept": report["kept"], "surplus": left_out[BALANCED]}
@@ -253,6 +277,68 @@ def test_every_image_is_written_once_and_decodes(ingested: Ingest) -> None:
             encoded = values["image/encoded"].bytes_list.value[0]
             height, width = (values[f"image/{n}"].int64_list.value[0] for n in ("height", "width"))
             assert tf.io.decode_image(encoded, channels=1).shape == (height, width, 1)
+
+
+def test_what_cannot_be_served_is_rewritten_as_an_upright_grey_png(ingested: Ingest) -> None:
+    found = {
+        one.features.feature["filename"].bytes_list.value[0].decode(): one.features.feature
+        for split in SPLITS
+        for one in ingested.splits[split]
+    }
+    for name in REWRITTEN:
+        image = PIL.Image.open(io.BytesIO(found[name]["image/encoded"].bytes_list.value[0]))
+        assert (image.format, image.mode) == ("PNG", "L")
+        assert image.size == ((72, 96) if name == "turned.jpg" else (96, 72))
+
+
+def test_dicom_films_among_bad_ones(tmp_path: Path) -> None:
+    root = write_dicom(tmp_path, 0)
+    sound = {
+        f"{number:02d}.dcm": dicom(stored(number), 12, PatientID=f"P{number}")
+        for number in range(24)
+    }
+    sound["monochrome1.dcm"] = dicom(
+        4095 - stored(30), 12, PatientID="P30", PhotometricInterpretation="MONOCHROME1"
+    )
+    film_of_two = stored(31)
+    hidden = Dataset()
+    hidden.EncryptedContent = bytes(16)
+    faulty = {
+        "frames.dcm": dicom(film_of_two, 12, NumberOfFrames=2, PixelData=film_of_two.tobytes() * 2),
+        "hidden.dcm": dicom(stored(33), 12, EncryptedAttributesSequence=Items([hidden])),
+        "short.dcm": dicom(stored(34), 12)[:-400],
+        "knee.dcm": dicom(stored(35), 12, BodyPartExamined="KNEE"),
+        "slice.dcm": dicom(stored(36), 12, Modality="CT"),
+        "huge.dcm": dicom(stored(37), 12, Rows=60_000, Columns=60_000),
+        "none.dcm": dicom(stored(38), 12, PixelData=None),
+    }
+    films = sound | faulty
+    for name, data in films.items():
+        write(root / name, data)
+    rows = [f"{name},{('No Finding', 'Pneumonia')[i % 2]}" for i, name in enumerate(films)]
+    write(root / "labels.csv", "\n".join(["image,findings", *rows]).encode())
+
+    found = ingest(tmp_path, tmp_path / "out", datasets=["dicom"])
+
+    assert found.report["left_out"] == {
+        "DICOM file has several frames": 1,
+        "DICOM file is encrypted": 1,
+        "image data is damaged or cut short": 1,
+        "another part of the body": 1,
+        "modality is not that of a plain film": 1,
+        "image is too large to be a film": 1,
+        "DICOM file has no pixel data": 1,
+    }
+    assert found.report["kept"] == len(sound)
+    for split in SPLITS:
+        assert set(found.values("image/format", split)) == {b"DICOM"}
+        names = found.values("filename", split)
+        assert not {name.encode() for name in films} & set(names)
+
+
+def stored(seed: int) -> Any:
+    """A film of 12 bits that is large enough."""
+    return dicom_samples.film(seed, 12, 72, 96)
 
 
 def test_no_patient_is_in_two_splits(ingested: Ingest) -> None:
