@@ -87,7 +87,7 @@ def train_head(
         batch_size=settings.batch_size,
         epochs=settings.epochs,
         validation_data=(validation.embeddings, validation.labels),
-        class_weight=weights if settings.class_weight == "balanced" else None,
+        class_weight=weights if settings.imbalance == "class_weight" else None,
         callbacks=_callbacks(settings, log_dir),
         verbose=0,
     )

@@ -58,7 +58,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     logits = head.predict(validation.embeddings, verbose=0)[:, 0]
     platt = calibration.fit_calibration(logits, validation.labels)
     point = calibration.choose_operating_point(
-        platt(logits), validation.labels, settings.target_sensitivity
+        platt(logits), validation.labels, settings.operating_point.sensitivity
     )
 
     classifier = build_classifier(backbone, head)
@@ -112,8 +112,8 @@ def _per_class(split: Embedded) -> dict[str, int]:
 
 def _cache_root(settings: TrainerSettings, fallback: Path) -> Path:
     """The user's cache folder; containers may run as somebody who has none."""
-    if settings.cache:
-        return Path(settings.cache)
+    if settings.cache.folder:
+        return Path(settings.cache.folder)
     try:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cxr"
         root.mkdir(parents=True, exist_ok=True)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 
 from components.settings import Settings
 
+BackboneName = Literal["DenseNet121", "DenseNet169", "EfficientNetB0"]
+
+# `head`, `last_block`, `last_2_blocks`, ..., `all`.
+Trainable = Annotated[str, pydantic.Field(pattern=r"^(head|last_block|last_[1-9]\d*_blocks|all)$")]
+
 
 class Head(Settings):
-    """The layers that are trained.
+    """The layers that are always trained.
 
     Attributes:
       units: of the hidden layer.
@@ -23,6 +28,112 @@ class Head(Settings):
     l2: float = pydantic.Field(default=0.0, ge=0)
 
 
+class FineTuning(Settings):
+    """The second phase, in which the unfrozen part of the backbone learns with the head.
+
+    Attributes:
+      learning_rate: of Adam; far below the head's, or the first steps undo what the backbone knows.
+      epochs: at most so many.
+      patience: epochs without a better validation loss before it stops.
+    """
+
+    learning_rate: float = pydantic.Field(default=1e-5, gt=0)
+    epochs: int = pydantic.Field(default=10, ge=1)
+    patience: int = pydantic.Field(default=3, ge=1)
+
+
+class Focal(Settings):
+    """Focal loss (Lin et al. 2017): (1 - p)^gamma times the cross-entropy of the true class.
+
+    Attributes:
+      gamma: how much the easy images are held back; 0 is plain cross-entropy.
+      alpha: weight of the positives; the negatives have 1 - alpha.
+    """
+
+    gamma: float = pydantic.Field(default=2.0, ge=0)
+    alpha: float = pydantic.Field(default=0.25, gt=0, lt=1)
+
+
+class Augmentation(Settings):
+    """Altered views of the training images.
+
+    The frozen part of the network runs once for each view, and what it gives is kept: so the views
+    are a fixed number, seeded, and the first pass costs `views` times as much again.
+
+    Attributes:
+      views: of each training image, beside the image itself; 0 for none.
+      rotation: at most, in degrees to either side.
+      shift: at most, as a share of the side, along either axis.
+      contrast: at most, as a share, up or down.
+      horizontal_flip: mirror half of the views; off, since it puts the heart on the right.
+    """
+
+    views: int = pydantic.Field(default=0, ge=0)
+    rotation: float = pydantic.Field(default=7.0, ge=0, le=45)
+    shift: float = pydantic.Field(default=0.05, ge=0, le=0.5)
+    contrast: float = pydantic.Field(default=0.1, ge=0, lt=1)
+    horizontal_flip: bool = False
+
+
+class Calibration(Settings):
+    """From score to probability.
+
+    Attributes:
+      method: `platt` (two numbers), `isotonic` (a monotone curve, for large validation splits), or
+        `none`. Either is fitted on validation, after the shift that class weights or sampling put
+        into the scores was taken out.
+      prevalence: the share of positives where the model will be used, where it is not that of
+        the validation split; none for that of validation.
+    """
+
+    method: Literal["platt", "isotonic", "none"] = "platt"
+    prevalence: float | None = pydantic.Field(default=None, gt=0, lt=1)
+
+
+class OperatingPoint(Settings):
+    """From probability to decision.
+
+    Attributes:
+      method: `sensitivity`, the highest threshold that finds the target's share of validation's
+        positives; `youden`, the one with the largest sensitivity + specificity - 1; `fixed`.
+      sensitivity: the target.
+      threshold: the fixed one, a calibrated probability.
+    """
+
+    method: Literal["sensitivity", "youden", "fixed"] = "sensitivity"
+    sensitivity: float = pydantic.Field(default=0.9, gt=0, lt=1)
+    threshold: float = pydantic.Field(default=0.5, gt=0, lt=1)
+
+
+class Cache(Settings):
+    """What the frozen part of the network gave for each image, on disk.
+
+    Attributes:
+      folder: by default the user's cache folder.
+      max_gib: the least recently used go when there is more.
+      dtype: of activation maps; `float16` is finer, `bfloat16` holds larger numbers. Pooled
+        embeddings, which are small, are kept in float32.
+    """
+
+    folder: str | None = None
+    max_gib: float = pydantic.Field(default=20.0, gt=0)
+    dtype: Literal["float16", "bfloat16"] = "float16"
+
+
+class Devices(Settings):
+    """GPUs, where there are any.
+
+    Attributes:
+      strategy: `mirrored` trains on all GPUs, each on its share of a batch.
+      mixed_precision: fine-tune in float16 with float32 weights.
+      memory_growth: take GPU memory as it is needed, and leave the rest to others.
+    """
+
+    strategy: Literal["one", "mirrored"] = "one"
+    mixed_precision: bool = False
+    memory_growth: bool = True
+
+
 class TrainerSettings(Settings):
     """How the classifier is made.
 
@@ -31,32 +142,49 @@ class TrainerSettings(Settings):
       weights: `imagenet` (Keras downloads them), a path to a weights file, or `none` (random).
       allow_random_weights: where `imagenet` cannot be downloaded, go on with random weights, and
         say so loudly, instead of stopping.
-      precision: of the embedding pass. The model serves in float32; `bfloat16` is faster on
-        processors that compute in it, but then about one decision in a hundred differs from
-        those that the threshold was chosen on. `auto` takes it where the processor has it.
-      head: the trained layers.
+      precision: in which the frozen network computes, in training and when served. `bfloat16`
+        is faster on processors that compute in it, and rounds; `auto` takes it where the
+        processor has it.
+      trainable: `head`; or what is fine-tuned with it after the head was trained: `last_block`,
+        `last_N_blocks`, or `all` of the backbone.
+      head: the layers that are always trained.
+      fine_tuning: the second phase.
+      augmentation: altered views of the training images.
+      imbalance: `class_weight` weighs each class by the inverse of its frequency; `focal` is
+        the loss that holds back what is easy; `oversample` draws the rare class more often,
+        `downsample` the frequent class less often, anew in every epoch; `none`.
+      focal: the loss's parameters.
       batch_size: images a step of training.
-      learning_rate: of Adam.
-      epochs: at most so many.
+      learning_rate: of Adam, for the head.
+      epochs: at most so many, for the head.
       patience: epochs without a better validation loss before training stops.
-      class_weight: `balanced` weighs each class by the inverse of its frequency.
       reduce_lr_on_plateau: halve the learning rate after half the patience without progress.
-      target_sensitivity: the operating point's, on validation.
-      seed: of initialisation, order and dropout.
-      cache: folder of the embedding cache; by default the user's cache folder.
+      calibration: from score to probability.
+      operating_point: from probability to decision.
+      warm_start: begin with the last blessed model's weights, where there is one.
+      seed: of initialisation, order, dropout and views.
+      cache: what the frozen part gave.
+      devices: GPUs.
     """
 
-    backbone: Literal["DenseNet121", "DenseNet169", "EfficientNetB0"] = "DenseNet121"
+    backbone: BackboneName = "DenseNet121"
     weights: str = "imagenet"
     allow_random_weights: bool = False
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    trainable: Trainable = "head"
     head: Head = Head()
+    fine_tuning: FineTuning = FineTuning()
+    augmentation: Augmentation = Augmentation()
+    imbalance: Literal["class_weight", "focal", "oversample", "downsample", "none"] = "class_weight"
+    focal: Focal = Focal()
     batch_size: int = pydantic.Field(default=32, ge=1)
     learning_rate: float = pydantic.Field(default=1e-3, gt=0)
     epochs: int = pydantic.Field(default=30, ge=1)
     patience: int = pydantic.Field(default=5, ge=1)
-    class_weight: Literal["balanced", "none"] = "balanced"
     reduce_lr_on_plateau: bool = False
-    target_sensitivity: float = pydantic.Field(default=0.9, gt=0, lt=1)
+    calibration: Calibration = Calibration()
+    operating_point: OperatingPoint = OperatingPoint()
+    warm_start: bool = False
     seed: int = 1
-    cache: str | None = None
+    cache: Cache = Cache()
+    devices: Devices = Devices()

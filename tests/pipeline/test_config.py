@@ -181,7 +181,7 @@ def test_overrides_are_yaml() -> None:
             "trainer.epochs=7",
             "trainer.learning_rate=1e-4",
             "trainer.reduce_lr_on_plateau=true",
-            "trainer.cache=null",
+            "trainer.cache.folder=null",
             "trainer.weights=/weights/a=b.h5",
             "evaluator.slices=[sex, 'dataset*sex']",
             "data.datasets.nih={folder: elsewhere}",
@@ -191,7 +191,7 @@ def test_overrides_are_yaml() -> None:
     assert config.trainer.epochs == 7
     assert config.trainer.learning_rate == 1e-4
     assert config.trainer.reduce_lr_on_plateau is True
-    assert config.trainer.cache is None
+    assert config.trainer.cache.folder is None
     assert config.trainer.weights == "/weights/a=b.h5"
     assert config.evaluator.slices == ("sex", "dataset*sex")
     assert config.data.datasets["nih"].folder == "elsewhere"

@@ -83,7 +83,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, transform_graph: Path) -> 
     }
 
     def run(name: str, train: str = "train", val: str = "val", **settings: Any) -> Path:
-        defaults = {"cache": str(root / "cache"), "epochs": 8, "head": {"units": 16}}
+        defaults = {"cache": {"folder": str(root / "cache")}, "epochs": 8, "head": {"units": 16}}
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(BACKBONES, "DenseNet121", SMALL)
             run_fn(

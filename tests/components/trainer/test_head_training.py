@@ -68,10 +68,10 @@ def test_class_weights_raise_the_rare_class(tmp_path: Path) -> None:
     train, validation = embedded(300, 1, positives=0.1), embedded(100, 2, positives=0.1)
 
     means = [
-        train_head(train, validation, settings(class_weight=weight), tmp_path)[0]
+        train_head(train, validation, settings(imbalance=weight), tmp_path)[0]
         .predict(validation.embeddings, verbose=0)
         .mean()
-        for weight in ("none", "balanced")
+        for weight in ("none", "class_weight")
     ]
 
     assert means[1] > means[0] + 0.5

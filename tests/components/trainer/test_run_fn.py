@@ -83,7 +83,7 @@ def test_where_embeddings_are_kept(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / xdg) if xdg else "")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    settings = module.TrainerSettings(cache=cache and str(tmp_path / cache))
+    settings = module.TrainerSettings(cache={"folder": cache and str(tmp_path / cache)})
 
     assert module._cache_root(settings, tmp_path / "fallback") == tmp_path / expected
 
@@ -107,6 +107,6 @@ def test_a_user_without_a_cache_folder_trains_all_the_same(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    model_dir = trained.run("homeless", weights="none", cache=None)
+    model_dir = trained.run("homeless", weights="none", cache={"folder": None})
     assert (model_dir / "saved_model.pb").is_file()
     assert "no cache folder" in caplog.text
