@@ -11,9 +11,11 @@ from __future__ import annotations
 import keras
 
 BACKBONE = "backbone"
+POOL = "pool"
 HEAD = "head"
 SCORE = "score"
 STANDARDISE = "standardise_embedding"
+HIDDEN = "hidden"
 
 
 def build_head(
@@ -37,10 +39,27 @@ def build_head(
     embedding = keras.Input((features,), name="embedding")
     x = keras.layers.Normalization(name=STANDARDISE)(embedding)
     x = keras.layers.Dense(
-        units, activation="relu", kernel_regularizer=keras.regularizers.L2(l2), name="hidden"
+        units, activation="relu", kernel_regularizer=keras.regularizers.L2(l2), name=HIDDEN
     )(x)
     x = keras.layers.Dropout(dropout, name="dropout")(x)
     return keras.Model(embedding, keras.layers.Dense(outputs, name="logit")(x), name=HEAD)
+
+
+def build_tail(suffix: keras.Model, head: keras.Model) -> keras.Model:
+    """The network from where its frozen part ends.
+
+    Args:
+      suffix: activations, float32 [N, h, w, c], to the backbone's maps.
+      head: pooled maps to logits, see `build_head`.
+
+    Returns:
+      A model from activations to logits, float32 [N, outputs], that shares the weights of both. Its
+      batch normalisation is in inference mode, also in training.
+    """
+    activations = keras.Input(suffix.input_shape[1:], name="activations")
+    maps = suffix(activations, training=False)
+    pooled = keras.layers.GlobalAveragePooling2D(name="pool")(maps)
+    return keras.Model(activations, head(pooled), name="tail")
 
 
 def build_classifier(backbone: keras.Model, head: keras.Model) -> keras.Model:
@@ -56,6 +75,15 @@ def build_classifier(backbone: keras.Model, head: keras.Model) -> keras.Model:
       model's calibration mends it.
     """
     image = keras.Input(backbone.input_shape[1:], name="image")
-    logits = head(keras.layers.GlobalAveragePooling2D(name="pool")(backbone(image)))
+    logits = head(keras.layers.GlobalAveragePooling2D(name=POOL)(backbone(image)))
     scores = keras.layers.Activation("sigmoid", name=SCORE)(logits)
     return keras.Model(image, scores, name="cxr")
+
+
+def copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Give a network the weights of another that is built alike."""
+    target.set_weights(source.get_weights())
+    for layer in target._flatten_layers():
+        # It standardises with constants that it made of its weights, and set_weights leaves them.
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()

@@ -1,0 +1,61 @@
+"""GPUs, where there are any: all of them, in half precision, no more memory than needed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+from components import progress
+from components.trainer.classifier import copy_weights
+from components.trainer.settings import Devices
+
+
+def prepare(devices: Devices) -> None:
+    """What must be said before TensorFlow first touches a GPU."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        try:
+            tf.config.experimental.set_memory_growth(gpu, devices.memory_growth)
+        except RuntimeError as error:  # an earlier node of this process has used it
+            progress.warn(f"trainer.devices.memory_growth is not applied: {error}")
+
+
+@contextlib.contextmanager
+def on_devices(model: keras.Model, devices: Devices) -> Iterator[keras.Model]:
+    """A model as the devices need it, within the scope to compile and train it in.
+
+    Args:
+      model: in float32, on one device.
+      devices: of the settings.
+
+    Yields:
+      The model itself where nothing is asked for; else a twin with its weights, mirrored on all
+      GPUs (on all CPU devices, where there is no GPU), or computing in float16.
+    """
+    if devices.strategy == "one" and not devices.mixed_precision:
+        yield model
+        return
+    with _strategy(devices).scope():
+        yield _twin(model, "mixed_float16" if devices.mixed_precision else "float32")
+
+
+def _strategy(devices: Devices) -> tf.distribute.Strategy:
+    if devices.strategy == "one":
+        return tf.distribute.get_strategy()
+    names = [one.name for kind in ("GPU", "CPU") for one in tf.config.list_logical_devices(kind)]
+    kind = names[0].rsplit(":", 2)[1]
+    return tf.distribute.MirroredStrategy([name for name in names if f":{kind}:" in name])
+
+
+def _twin(model: keras.Model, policy: str) -> keras.Model:
+    def clone(layer: keras.Layer) -> keras.Layer:
+        # What standardises is as exact as before: rounding there costs most.
+        exact = isinstance(layer, (keras.layers.Normalization, keras.layers.Rescaling))
+        dtype = "float32" if exact else policy
+        return type(layer).from_config(layer.get_config() | {"dtype": dtype})
+
+    twin = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    copy_weights(model, twin)
+    return twin
