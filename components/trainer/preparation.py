@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
+import tensorflow_transform as tft
 
 from components import progress
 from components.example_gen import record
@@ -183,6 +184,33 @@ class Preparation:
             parts.append(run(tf.constant(kept.rows(indices, view))).numpy())
             progress.report(start + len(indices), len(kept), "images through the unfrozen part")
         return np.concatenate(parts)
+
+
+def open_preparation(
+    network: Network,
+    settings: TrainerSettings,
+    config: Mapping[str, Any],
+    transform_graph: str,
+    fallback: Path,
+) -> Preparation:
+    """As a node of the pipeline opens it.
+
+    Args:
+      network: what the images go through.
+      settings: of the Trainer.
+      config: the node's: `labels`, and `preprocessing`, the digest of Transform's source.
+      transform_graph: what Transform wrote.
+      fallback: folder of the caches, for a user who has none.
+    """
+    layer = tft.TFTransformOutput(transform_graph).transform_features_layer()
+    return Preparation(
+        network,
+        lambda encoded: layer({record.IMAGE: encoded[:, tf.newaxis]})["image"],
+        settings,
+        task=TASKS[config["labels"]],
+        preprocess_digest=config["preprocessing"],
+        cache_root=cache_root(settings, fallback),
+    )
 
 
 def build_network(

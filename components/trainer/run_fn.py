@@ -9,13 +9,11 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 import tensorflow_transform as tft
 from sklearn.metrics import roc_auc_score
 from tfx import v1 as tfx
 
 from components import progress
-from components.example_gen import record
 from components.trainer import devices, export
 from components.trainer.activations import Index, digest
 from components.trainer.backbones import weights_digest
@@ -26,11 +24,11 @@ from components.trainer.hyperparameters import with_hyperparameters
 from components.trainer.outputs import fit_outputs
 from components.trainer.preparation import (
     TASKS,
-    Preparation,
     Prepared,
     Task,
     build_network,
     cache_root,
+    open_preparation,
 )
 from components.trainer.serving_module import ServingModule
 from components.trainer.settings import TrainerSettings
@@ -60,21 +58,12 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         settings = with_hyperparameters(settings, fn_args.hyperparameters)
     task = TASKS[config["labels"]]
     devices.prepare(settings.devices)
-    transform = tft.TFTransformOutput(fn_args.transform_output)
-    preprocessing = transform.transform_features_layer()
     root = cache_root(settings, Path(fn_args.model_run_dir) / "cache")
 
     start = _last_model(fn_args.base_model, settings, task, config["image_size"])
     network = build_network(settings, config["image_size"], start and start.get_layer(BACKBONE))
     weights_sha256 = weights_digest(network.backbone)
-    preparation = Preparation(
-        network,
-        lambda encoded: preprocessing({record.IMAGE: encoded[:, tf.newaxis]})["image"],
-        settings,
-        task=task,
-        preprocess_digest=config["preprocessing"],
-        cache_root=root,
-    )
+    preparation = open_preparation(network, settings, config, fn_args.transform_output, root)
     splits = {
         "train": preparation.split("train", fn_args.train_files, views=True),
         "val": preparation.split("val", fn_args.eval_files),
@@ -121,6 +110,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         code=config["code"],
         training=_account(task, settings, trained, splits) | {"warm_start": start is not None},
     )
+    preprocessing = tft.TFTransformOutput(fn_args.transform_output).transform_features_layer()
     served = ServingModule(classifier, preprocessing, contract.answers, precision)
     export.export(served, contract, model_dir)
     draw_curves(trained.phases, workplace.log_dir / CURVES)
