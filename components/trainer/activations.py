@@ -119,12 +119,14 @@ class Index:
       sha256: of each image.
       labels: float32 [N, K], 0 or 1.
       patients: of each image.
+      datasets: of each image.
     """
 
     files: Sequence[str]
     sha256: Sequence[str]
     labels: np.ndarray
     patients: Sequence[str]
+    datasets: Sequence[str]
 
     @property
     def digest(self) -> str:
@@ -144,18 +146,23 @@ def read_index(files: Sequence[str], label: str = record.LABEL, outputs: int = 1
     spec = {
         record.SHA256: text,
         record.PATIENT_ID: text,
+        record.DATASET: text,
         label: tf.io.FixedLenFeature([outputs], tf.int64),
     }
     records = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(256)
     rows = sorted(
-        (key.decode(), patient.decode(), values.tolist())
+        (key.decode(), patient.decode(), dataset.decode(), values.tolist())
         for batch in records.map(lambda b: tf.io.parse_example(b, spec)).as_numpy_iterator()
-        for key, patient, values in zip(
-            batch[record.SHA256], batch[record.PATIENT_ID], batch[label], strict=True
+        for key, patient, dataset, values in zip(
+            batch[record.SHA256],
+            batch[record.PATIENT_ID],
+            batch[record.DATASET],
+            batch[label],
+            strict=True,
         )
     )
-    keys, patients, labels = zip(*rows, strict=True) if rows else ((), (), ())
-    return Index(files, keys, np.array(labels, np.float32).reshape(-1, outputs), patients)
+    keys, patients, datasets, labels = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return Index(files, keys, np.array(labels, np.float32).reshape(-1, outputs), patients, datasets)
 
 
 def compute(index: Index, part: FrozenPart, cache: ActivationCache, what: str) -> None:
