@@ -8,56 +8,31 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import platform
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import (  # the public name moved away in 2.x
-    convert_variables_to_constants_v2,
-)
 
 from components import progress
 from components.errors import InputError
 from components.example_gen import record
 from components.trainer.backbones import weights_digest
 from components.trainer.embedding_cache import EmbeddingCache
+from components.trainer.frozen import freeze
 
 BATCH = 32
-
-FLOAT32 = "float32"
-BFLOAT16 = "bfloat16"
-
-
-def resolve_precision(precision: str) -> str:
-    """`auto` as the precision that is fastest here.
-
-    bfloat16 pays only where the processor multiplies in it, and costs elsewhere.
-    """
-    if precision != "auto":
-        return precision
-    return BFLOAT16 if _processor_has_bfloat16() else FLOAT32
-
-
-def _processor_has_bfloat16() -> bool:
-    if platform.system() != "Linux":
-        return False
-    flags = Path("/proc/cpuinfo").read_text()
-    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 class Embedder:
     """Encoded images to pooled activations, with the backbone's variables frozen to constants.
 
-    In float32 the embeddings are the Keras model's but for rounding (1e-5 of the largest
-    activation at most), and so are the exported model's answers. In bfloat16 they differ by up to
-    1 %, and standardisation magnifies that: the exported model, which computes in float32, answers
-    a little differently from what its head, calibration and threshold were fitted on. Measured
-    with random DenseNet121s on 600 films: 0.4 % of the largest activation; logits 0.04 to 0.16
-    (at most 0.4) off where their standard deviation is 6; up to 1 % of the decisions; AUC as
-    before within 0.001.
+    The exported model computes as this does, in the same precision, so that its answers are those
+    that head, calibration and threshold were fitted on. In float32 the embeddings are the Keras
+    model's but for rounding (1e-5 of the largest activation at most). In bfloat16 they differ by
+    up to 1 %. Measured with random DenseNet121s on 600 films: 0.4 % of the largest activation;
+    logits 0.04 to 0.16 (at most 0.4) off where their standard deviation is 6, and AUC as before
+    within 0.001.
     """
 
     def __init__(
@@ -91,17 +66,10 @@ class Embedder:
     @functools.cached_property
     def _embed(self) -> tf.types.experimental.PolymorphicFunction:
         """The frozen graph, made when first needed: with a warm cache, never."""
-        network = self._backbone if self._precision == FLOAT32 else _in_bfloat16(self._backbone)
-
-        def pooled(images: tf.Tensor) -> tf.Tensor:
-            return tf.reduce_mean(tf.cast(network(images, training=False), tf.float32), [1, 2])
-
-        concrete = tf.function(pooled).get_concrete_function(
-            tf.TensorSpec([None, *self._backbone.input_shape[1:]], tf.float32)
-        )
-        frozen = convert_variables_to_constants_v2(concrete)
+        pooled = keras.layers.GlobalAveragePooling2D()(self._backbone.output)
+        frozen = freeze(keras.Model(self._backbone.input, pooled), self._precision)
         return tf.function(
-            lambda encoded: frozen(self._preprocess(encoded))[0],
+            lambda encoded: frozen(self._preprocess(encoded)),
             input_signature=[tf.TensorSpec([None], tf.string)],
         )
 
@@ -180,25 +148,6 @@ def _batches(files: Sequence[str], missing: set[str]) -> Iterator[tuple[list[str
             break
     if keys:
         yield keys, images
-
-
-def _in_bfloat16(backbone: keras.Model) -> keras.Model:
-    """The same network, computing in bfloat16 with its float32 weights.
-
-    The normalisation of the input stays in float32: rounding there costs most, and gains nothing.
-    """
-
-    def in_bfloat16(layer: keras.Layer) -> keras.Layer:
-        return type(layer).from_config(layer.get_config() | {"dtype": "mixed_bfloat16"})
-
-    def clone(layer: keras.Layer) -> keras.Layer:
-        if isinstance(layer, keras.Model):
-            return keras.models.clone_model(layer, clone_function=in_bfloat16)
-        return type(layer).from_config(layer.get_config())
-
-    twin = keras.models.clone_model(backbone, clone_function=clone)
-    twin.set_weights(backbone.get_weights())
-    return twin
 
 
 def _input_digest(backbone: keras.Model) -> str:

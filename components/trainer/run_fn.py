@@ -18,8 +18,9 @@ from components.example_gen import record
 from components.trainer import calibration, export
 from components.trainer.backbones import build_backbone, weights_digest
 from components.trainer.classifier import build_classifier
-from components.trainer.embedding import Embedder, embed, read_index, resolve_precision
+from components.trainer.embedding import Embedder, embed, read_index
 from components.trainer.embedding_cache import EmbeddingCache
+from components.trainer.frozen import resolve_precision
 from components.trainer.head_training import Embedded, TrainingError, train_head
 from components.trainer.settings import TrainerSettings
 
