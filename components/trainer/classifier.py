@@ -11,6 +11,7 @@ from __future__ import annotations
 import keras
 
 BACKBONE = "backbone"
+POOL = "pool"
 HEAD = "head"
 SCORE = "score"
 STANDARDISE = "standardise_embedding"
@@ -56,6 +57,6 @@ def build_classifier(backbone: keras.Model, head: keras.Model) -> keras.Model:
       model's calibration mends it.
     """
     image = keras.Input(backbone.input_shape[1:], name="image")
-    logits = head(keras.layers.GlobalAveragePooling2D(name="pool")(backbone(image)))
+    logits = head(keras.layers.GlobalAveragePooling2D(name=POOL)(backbone(image)))
     scores = keras.layers.Activation("sigmoid", name=SCORE)(logits)
     return keras.Model(image, scores, name="cxr")

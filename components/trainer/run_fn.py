@@ -15,13 +15,20 @@ from tfx import v1 as tfx
 
 from components import progress
 from components.example_gen import record
-from components.trainer import calibration, export
+from components.trainer import export
 from components.trainer.backbones import build_backbone, weights_digest
 from components.trainer.classifier import build_classifier
 from components.trainer.embedding import Embedder, embed, read_index
 from components.trainer.embedding_cache import EmbeddingCache
 from components.trainer.frozen import resolve_precision
-from components.trainer.head_training import Embedded, TrainingError, train_head
+from components.trainer.head_training import (
+    Embedded,
+    TrainingError,
+    balanced_class_weights,
+    train_head,
+)
+from components.trainer.outputs import fit_outputs
+from components.trainer.serving_module import BINARY, ServingModule
 from components.trainer.settings import TrainerSettings
 
 
@@ -38,6 +45,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     config = dict(fn_args.custom_config)
     image_size = config["image_size"]
     settings = TrainerSettings(**config["settings"])
+    precision = resolve_precision(settings.precision)
     transform = tft.TFTransformOutput(fn_args.transform_output)
     preprocessing = transform.transform_features_layer()
 
@@ -48,7 +56,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         backbone,
         lambda encoded: preprocessing({record.IMAGE: encoded[:, tf.newaxis]})["image"],
         preprocess_digest=config["preprocessing"],
-        precision=resolve_precision(settings.precision),
+        precision=precision,
     )
     cache_root = _cache_root(settings, Path(fn_args.model_run_dir) / "cache")
     cache = EmbeddingCache(cache_root, embedder.key, embedder.features)
@@ -56,10 +64,13 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     validation = _embedded("val", fn_args.eval_files, embedder, cache)
 
     head, history = train_head(train, validation, settings, Path(fn_args.model_run_dir))
-    logits = head.predict(validation.embeddings, verbose=0)[:, 0]
-    platt = calibration.fit_calibration(logits, validation.labels)
-    point = calibration.choose_operating_point(
-        platt(logits), validation.labels, settings.operating_point.sensitivity
+    logits = head.predict(validation.embeddings, verbose=0)
+    outputs = fit_outputs(
+        record.CLASS_NAMES[1:],
+        logits,
+        validation.labels[:, np.newaxis],
+        settings,
+        prior_shift=_prior_shift(train, settings),
     )
 
     classifier = build_classifier(backbone, head)
@@ -68,14 +79,15 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     keras_file.parent.mkdir(parents=True, exist_ok=True)
     classifier.save(keras_file)
     contract = export.ModelContract(
+        task=BINARY,
         class_names=record.CLASS_NAMES,
+        outputs=outputs,
+        precision=precision,
         backbone=settings.backbone,
         weights=settings.weights,
         weights_sha256=weights_digest(backbone),
         image_size=image_size,
         preprocessing=f"grey, {image_size}x{image_size} antialiased, float32 on [0, 1], 3 channels",
-        calibration=platt,
-        operating_point=point,
         code=config["code"],
         training={
             "seed": settings.seed,
@@ -85,9 +97,8 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
             "images_sha256": {"train": train.digest, "val": validation.digest},
         },
     )
-    export.export(
-        export.ServingModule(classifier, preprocessing, platt, point), contract, model_dir
-    )
+    served = ServingModule(classifier, preprocessing, contract.answers, precision)
+    export.export(served, contract, model_dir)
 
 
 def _embedded(
@@ -99,6 +110,14 @@ def _embedded(
         raise TrainingError(f"the {split} split is empty")
     digest = hashlib.sha256("".join(sha256).encode()).hexdigest()
     return Embedded(embed(files, sha256, embedder, cache), labels, digest)
+
+
+def _prior_shift(train: Embedded, settings: TrainerSettings) -> np.ndarray:
+    """What class weights add to the logit, float [1]."""
+    if settings.imbalance != "class_weight":
+        return np.zeros(1)
+    weights = balanced_class_weights(train.labels)
+    return np.log([weights[1] / weights[0]])
 
 
 def _of_best_epoch(history: keras.callbacks.History, metric: str) -> float:

@@ -1,0 +1,166 @@
+"""The graph that is served: preprocessing, network, calibration, decision."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Literal
+
+import keras
+import tensorflow as tf
+
+from components.example_gen import record
+from components.trainer.calibration import calibrate
+from components.trainer.classifier import HEAD, POOL
+from components.trainer.frozen import FLOAT32, freeze
+from components.trainer.outputs import Output
+
+BINARY: Literal["binary"] = "binary"
+MULTILABEL: Literal["multilabel"] = "multilabel"
+Task = Literal["binary", "multilabel"]
+
+_EXAMPLE = {record.IMAGE: tf.io.FixedLenFeature([], tf.string)}
+
+
+def _takes(name: str) -> Callable[[Callable], tf.types.experimental.PolymorphicFunction]:
+    """A signature of one input: strings, [N]."""
+    return tf.function(input_signature=[tf.TensorSpec([None], tf.string, name)])
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """What the network's outputs stand for.
+
+    Attributes:
+      task: `binary`, one logit that tells two classes apart; or `multilabel`, a logit for each
+        finding.
+      class_names: of the negative and the positive class; or of the findings.
+      outputs: how each logit becomes a decision.
+    """
+
+    task: Task
+    class_names: tuple[str, ...]
+    outputs: tuple[Output, ...]
+
+    def __post_init__(self) -> None:
+        names = [output.name for output in self.outputs]
+        expected = self.class_names[1:] if self.task == BINARY else self.class_names
+        if list(expected) != names:
+            raise ValueError(f"a {self.task} model of {self.class_names} with outputs for {names}")
+
+
+class ServingModule(tf.Module):
+    """The signatures of the exported model, which share one copy of the network.
+
+    Its variables are frozen to constants: it answers as fast on any TF Serving as its precision
+    allows, and has no variables to load. In float32 its probabilities are those of the Keras
+    model, calibrated, within 1e-5; in bfloat16 its logits are off by a few hundredths of their
+    standard deviation, see `activations`; and both are what the head was trained on in that
+    precision.
+    """
+
+    def __init__(
+        self,
+        classifier: keras.Model,
+        preprocessing: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]],
+        answers: Answers,
+        precision: str,
+    ):
+        """Join the parts.
+
+        Args:
+          classifier: images to scores, see `classifier.build_classifier`.
+          preprocessing: the Transform node's graph, as a layer.
+          answers: what its outputs stand for.
+          precision: of the backbone, `float32` or `bfloat16`.
+        """
+        super().__init__(name="cxr")
+        # Attached, so that what its graph holds is saved with this.
+        self.preprocessing = preprocessing
+        pooled = keras.Model(classifier.input, classifier.get_layer(POOL).output)
+        self._embed = freeze(pooled, precision)
+        # Two small matrices: rounding them would gain nothing. Up to the logits, since the sigmoid
+        # saturates, and calibration works before it.
+        self._head = freeze(classifier.get_layer(HEAD), FLOAT32)
+        self._answers = answers
+
+    @property
+    def signatures(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
+        """By name, as TF Serving offers them."""
+        return {
+            name: getattr(self, name)
+            for name in (
+                "serving_default",
+                "serving_examples",
+                "classify",
+                "embed",
+                "transform_features",
+            )
+        }
+
+    @_takes("image_bytes")
+    def serving_default(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Encoded images, string [N], to answers.
+
+        Returns:
+          `probability` float32, `decision` int64 and `label` string: [N] of a binary model,
+          where `label` is the class decided on; [N, K] of a multi-label one, where it is the
+          finding's name.
+        """
+        return self._answer(self._features(image_bytes))
+
+    @_takes("examples")
+    def serving_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Serialized Examples, string [N], to the same."""
+        return self._answer(self._parsed(examples))
+
+    @_takes("inputs")
+    def classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Serialized Examples, string [N], as TF Serving's Classify API wants it answered.
+
+        Returns:
+          `classes` string [N, C] and `scores` float32 [N, C], probabilities in the order of the
+          contract's class names.
+        """
+        scores = self._probabilities(self._parsed(inputs))
+        if self._answers.task == BINARY:
+            scores = tf.concat([1 - scores, scores], axis=1)
+        return {"classes": self._names_for(scores), "scores": scores}
+
+    @_takes("image_bytes")
+    def embed(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Encoded images, string [N]: `embedding`, the pooled activations, float32 [N, d]."""
+        return {"embedding": self._embed(self._features(image_bytes)["image"])}
+
+    @_takes("examples")
+    def transform_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Serialized Examples, string [N], to what the network sees, as Transform made it."""
+        return self._parsed(examples)
+
+    def _parsed(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._features(tf.io.parse_example(examples, _EXAMPLE)[record.IMAGE])
+
+    def _features(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self.preprocessing({record.IMAGE: encoded[:, tf.newaxis]})
+
+    def _probabilities(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
+        logits = self._head(self._embed(features["image"]))
+        return calibrate(logits, [output.calibration for output in self._answers.outputs])
+
+    def _answer(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        probability = self._probabilities(features)
+        thresholds = [output.operating_point.threshold for output in self._answers.outputs]
+        # In float64, as those who read the contract compare them.
+        exceeds = tf.cast(probability, tf.float64) >= tf.constant(thresholds, tf.float64)
+        decision = tf.cast(exceeds, tf.int64)
+        if self._answers.task == BINARY:
+            probability, decision = probability[:, 0], decision[:, 0]
+            label = tf.gather(tf.constant(self._answers.class_names), decision)
+        else:
+            label = self._names_for(probability)
+        return {"probability": probability, "decision": decision, "label": label}
+
+    def _names_for(self, scores: tf.Tensor) -> tf.Tensor:
+        """The class names in each row, string [N, C]: REST sends rows."""
+        names = tf.constant([self._answers.class_names])
+        return tf.tile(names, [tf.shape(scores)[0], 1])
