@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from components.trainer.outputs import Output
 from components.trainer.serving_module import Answers, ServingModule, Task
+from components.trainer.warmup import write_warmup
 
 CONTRACT = "assets.extra/model_contract.json"
 # Beside the SavedModel in the Model artifact: the same network for plain Keras.
@@ -67,6 +68,7 @@ class ModelContract:
 
 
 def export(module: ServingModule, contract: ModelContract, model_dir: Path) -> None:
-    """Write the SavedModel with its signatures, and its contract."""
+    """Write the SavedModel with its signatures, its contract, and its warm-up requests."""
     tf.saved_model.save(module, str(model_dir), signatures=module.signatures)
     contract.save(model_dir)
+    write_warmup(model_dir)

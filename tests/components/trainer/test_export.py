@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 from scipy.special import expit, logit
+from tensorflow_serving.apis import prediction_log_pb2
 
 from components.trainer import export
 from components.trainer.backbones import build_backbone
@@ -259,6 +260,20 @@ def test_the_network_is_in_it_once(trained: Trained) -> None:
     overhead = 700_000  # five signatures, preprocessing, warm-up
 
     assert size < weights + overhead
+
+
+def test_warm_up_requests_are_answered(trained: Trained, served: Any) -> None:
+    path = trained.model_dir / "assets.extra" / "tf_serving_warmup_requests"
+    sizes = []
+    for raw in tf.data.TFRecordDataset(str(path)):  # uncompressed
+        request = prediction_log_pb2.PredictionLog.FromString(raw.numpy()).predict_log.request
+        signature = served.signatures[request.model_spec.signature_name]
+        fed = {name: tf.constant(tf.make_ndarray(proto)) for name, proto in request.inputs.items()}
+        answer = signature(**fed)
+        assert np.isfinite(answer["probability"]).all()
+        sizes.append(len(answer["label"]))
+
+    assert sizes == [1, 2, 8]
 
 
 # --- Other tasks and precisions --------------------------------------------------------------
