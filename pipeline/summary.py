@@ -71,9 +71,17 @@ def summarize(
         "data_gate": _data_gate(data_report),
         "model": {
             key: contract[key]
-            for key in ("backbone", "weights", "image_size", "calibration", "operating_point")
-        }
-        | {"training": contract["training"]},
+            for key in (
+                "task",
+                "class_names",
+                "outputs",
+                "precision",
+                "backbone",
+                "weights",
+                "image_size",
+                "training",
+            )
+        },
         "pushed": _pushed(nodes["Pusher"].outputs["pushed_model"]),
         "nodes": {
             name: {"seconds": round(spent, 1), "cached": nodes[name].cached}

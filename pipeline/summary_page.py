@@ -30,11 +30,8 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
         console.print(_metrics(title, whole, ("auc", "specificity", "ppv", "npv")))
     if summary["slices_too_small"]:
         console.print(f"[dim]{summary['slices_too_small']} slices are too small to report.[/]")
-    point = summary["model"]["operating_point"]
-    console.print(
-        f"Operating point: probability of at least {point['threshold']:.3f}, chosen for "
-        f"{point['chosen_by']} ({point['positives']} with pneumonia, {point['negatives']} normal)."
-    )
+    for output in summary["model"]["outputs"]:
+        _print_operating_point(output, console)
     if summary["model"]["weights"] == "none":
         console.print("[yellow]The backbone has RANDOM weights: only its head has learnt.[/]")
     _print_data(summary, console)
@@ -60,6 +57,18 @@ def _metrics(title: str, metrics: Sequence[Mapping[str, Any]], figures: Sequence
 
 def _figure(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+def _print_operating_point(output: Mapping[str, Any], console: Console) -> None:
+    point = output["operating_point"]
+    console.print(
+        f"Operating point of {escape(output['name'])}: probability of at least "
+        f"{point['threshold']:.3f} ({point['chosen_by']}; {point['positives']} images with, "
+        f"{point['negatives']} without)."
+    )
+    if reason := output["calibration"]["reason"]:
+        method = output["calibration"]["method"]
+        console.print(f"[yellow]Calibrated by {method}: {escape(reason)}.[/]")
 
 
 def _print_data(summary: Mapping[str, Any], console: Console) -> None:

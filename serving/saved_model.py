@@ -70,9 +70,12 @@ class SavedModelPredictor(Predictor):
 
     @property
     def threshold(self) -> float | None:
-        """The operating point: probabilities from here on are decided as positive."""
-        threshold = (self.contract.get("operating_point") or {}).get("threshold")
-        return None if threshold is None else float(threshold)
+        """The operating point: probabilities from here on are decided as positive.
+
+        None without a contract, and where each of several outputs has its own.
+        """
+        outputs = self.contract.get("outputs", [])
+        return float(outputs[0]["operating_point"]["threshold"]) if len(outputs) == 1 else None
 
     def run(self, images: Sequence[bytes]) -> Mapping[str, Any]:
         """See `Predictor.run`; outputs are NumPy arrays."""

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 from tfx.dsl.io import fileio
 from tfx.utils import path_utils
 
+from components.trainer.calibration import Calibration
 from components.trainer.export import CONTRACT, KERAS_FOLDER
+from components.trainer.serving_module import BINARY
+
+# The finding that is explained.
+_FINDING = "pneumonia"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,45 +30,52 @@ class ModelContract:
       class_names: of the negative and the positive class.
       image_size: side of the network's input, in pixels.
       threshold: the operating point, a calibrated probability.
-      slope: of the calibration.
-      intercept: of the calibration.
+      calibration: from logit to probability.
     """
 
     class_names: tuple[str, str]
     image_size: int
     threshold: float
-    slope: float
-    intercept: float
+    calibration: Calibration
 
     @classmethod
     def from_json(cls, text: str) -> ModelContract:
         """Read it from the model's `model_contract.json`.
 
         Raises:
-          ValueError: if an entry is missing or not for two classes.
+          ValueError: if an entry is missing or wrong, or no output is for pneumonia.
         """
         try:
             contract = json.loads(text)
-            negative, positive = contract["class_names"]
+            output = _find(contract["outputs"])
+            names = contract["class_names"]
+            negative = names[0] if contract["task"] == BINARY else f"no {output['name']}"
             return cls(
-                class_names=(str(negative), str(positive)),
+                class_names=(str(negative), str(output["name"])),
                 image_size=int(contract["image_size"]),
-                threshold=float(contract["operating_point"]["threshold"]),
-                slope=float(contract["calibration"]["slope"]),
-                intercept=float(contract["calibration"]["intercept"]),
+                threshold=float(output["operating_point"]["threshold"]),
+                calibration=Calibration(**output["calibration"]),
             )
         except KeyError as error:
             raise ValueError(f"the model contract has no entry {error}") from error
+        except TypeError as error:
+            raise ValueError(f"the model contract cannot be read: {error}") from error
 
     def probability(self, logit: float) -> float:
-        """The calibrated probability of a logit: sigmoid(slope * logit + intercept)."""
-        x = self.slope * logit + self.intercept
-        # Either form is exact where the other overflows.
-        return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+        """The calibrated probability of a logit."""
+        return float(self.calibration(np.array([logit]))[0])
 
     def decision(self, probability: float) -> int:
         """1 at or above the operating point, else 0."""
         return int(probability >= self.threshold)
+
+
+def _find(outputs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    for output in outputs:
+        if output["name"].lower() == _FINDING:
+            return output
+    names = ", ".join(output["name"] for output in outputs)
+    raise ValueError(f"the model has no output for {_FINDING}, only for {names or 'nothing'}")
 
 
 def read_contract(uri: str) -> ModelContract:

@@ -107,8 +107,9 @@ def embedding(out: Path) -> None:
     import tensorflow as tf
 
     from components.trainer.backbones import build_backbone
-    from components.trainer.embedding import Embedder, embed, read_index, resolve_precision
+    from components.trainer.embedding import Embedder, embed, read_index
     from components.trainer.embedding_cache import EmbeddingCache
+    from components.trainer.frozen import resolve_precision
     from components.transform import preprocessing
 
     backbone = build_backbone("DenseNet121", image_size=224, weights="none", seed=1)

@@ -34,8 +34,9 @@ from components.example_gen.record import CLASS_NAMES, XrayFile
 from components.example_gen.synthetic import layouts
 from components.trainer.backbones import build_backbone
 from components.trainer.classifier import build_classifier, build_head
-from components.trainer.embedding import Embedder, embed, read_index, resolve_precision
+from components.trainer.embedding import Embedder, embed, read_index
 from components.trainer.embedding_cache import EmbeddingCache
+from components.trainer.frozen import resolve_precision
 from components.trainer.head_training import Embedded, balanced_class_weights, train_head
 from components.trainer.settings import TrainerSettings
 from components.transform import preprocessing

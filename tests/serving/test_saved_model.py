@@ -144,6 +144,14 @@ def test_without_a_contract_the_threshold_is_unknown(tmp_path: Path) -> None:
     assert SavedModelPredictor(tmp_path).threshold is None
 
 
+def test_with_several_outputs_there_is_no_one_threshold(tmp_path: Path) -> None:
+    export_tiny_model(tmp_path / "1")
+    path = tmp_path / "1" / "assets.extra" / "model_contract.json"
+    contract = json.loads(path.read_text())
+    path.write_text(json.dumps(contract | {"outputs": contract["outputs"] * 2}))
+    assert SavedModelPredictor(tmp_path).threshold is None
+
+
 def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TF_")}
     return subprocess.run(

@@ -61,7 +61,7 @@ def export_tiny_model(
     contract = {
         "class_names": list(CLASS_NAMES),
         "image_size": [224, 224],
-        "operating_point": {"threshold": THRESHOLD},
+        "outputs": [{"name": CLASS_NAMES[1], "operating_point": {"threshold": THRESHOLD}}],
         "intended_use": "tests",
     }
     extra = version_dir / "assets.extra"

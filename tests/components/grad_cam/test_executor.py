@@ -78,10 +78,16 @@ def model_artifact(root):
     extra = root / "Format-Serving" / "assets.extra"
     extra.mkdir(parents=True)
     contract = {
+        "task": "binary",
         "class_names": list(record.CLASS_NAMES),
         "image_size": SIDE,
-        "operating_point": {"threshold": THRESHOLD},
-        "calibration": {"slope": 0.5, "intercept": 0.0},
+        "outputs": [
+            {
+                "name": record.CLASS_NAMES[1],
+                "operating_point": {"threshold": THRESHOLD},
+                "calibration": {"method": "platt", "slope": 0.5, "intercept": 0.0},
+            }
+        ],
     }
     (extra / "model_contract.json").write_text(json.dumps(contract))
     artifact = standard_artifacts.Model()

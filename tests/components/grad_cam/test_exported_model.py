@@ -6,16 +6,25 @@ import pytest
 
 from components.grad_cam import exported_model
 
+OUTPUT = {
+    "name": "pneumonia",
+    "operating_point": {"threshold": 0.25, "chosen_by": "on validation"},
+    "calibration": {"method": "platt", "slope": 2.0, "intercept": -1.0},
+}
 CONTRACT = {
+    "task": "binary",
     "class_names": ["normal", "pneumonia"],
     "image_size": 224,
-    "operating_point": {"threshold": 0.25, "chosen": "on validation"},
-    "calibration": {"slope": 2.0, "intercept": -1.0},
+    "outputs": [OUTPUT],
 }
 
 
+def read(contract):
+    return exported_model.ModelContract.from_json(json.dumps(contract))
+
+
 def test_the_contract_is_read():
-    contract = exported_model.ModelContract.from_json(json.dumps(CONTRACT))
+    contract = read(CONTRACT)
 
     assert contract.class_names == ("normal", "pneumonia")
     assert contract.image_size == 224
@@ -23,25 +32,51 @@ def test_the_contract_is_read():
     assert contract.probability(1.0) == pytest.approx(1 / (1 + math.exp(-1)))
 
 
+def test_of_several_findings_pneumonia_is_explained():
+    others = [OUTPUT | {"name": name} for name in ("Effusion", "Hernia")]
+    pneumonia = OUTPUT | {"name": "Pneumonia", "operating_point": {"threshold": 0.1}}
+    several = CONTRACT | {
+        "task": "multilabel",
+        "class_names": ["Effusion", "Pneumonia", "Hernia"],
+        "outputs": [others[0], pneumonia, others[1]],
+    }
+
+    contract = read(several)
+
+    assert contract.class_names == ("no Pneumonia", "Pneumonia")
+    assert contract.threshold == 0.1
+    with pytest.raises(ValueError, match="no output for pneumonia, only for Effusion, Hernia"):
+        read(several | {"outputs": others})
+
+
 def test_the_operating_point_itself_is_positive():
-    contract = exported_model.ModelContract.from_json(json.dumps(CONTRACT))
+    contract = read(CONTRACT)
 
     assert [contract.decision(p) for p in (0.2499, 0.25, 0.2501)] == [0, 1, 1]
 
 
 @pytest.mark.parametrize(("logit", "probability"), [(-1e4, 0.0), (1e4, 1.0)])
 def test_extreme_logits_do_not_overflow(logit, probability):
-    contract = exported_model.ModelContract.from_json(json.dumps(CONTRACT))
-
-    assert contract.probability(logit) == probability
+    assert read(CONTRACT).probability(logit) == probability
 
 
-@pytest.mark.parametrize("entry", ["class_names", "image_size", "operating_point", "calibration"])
+@pytest.mark.parametrize("entry", ["task", "class_names", "image_size", "outputs"])
 def test_a_missing_entry_is_named(entry):
-    contract = {name: value for name, value in CONTRACT.items() if name != entry}
-
     with pytest.raises(ValueError, match=entry):
-        exported_model.ModelContract.from_json(json.dumps(contract))
+        read({name: value for name, value in CONTRACT.items() if name != entry})
+
+
+@pytest.mark.parametrize("entry", ["operating_point", "calibration"])
+def test_a_missing_entry_of_the_output_is_named(entry):
+    output = {name: value for name, value in OUTPUT.items() if name != entry}
+    with pytest.raises(ValueError, match=entry):
+        read(CONTRACT | {"outputs": [output]})
+
+
+def test_a_calibration_of_another_kind_is_refused():
+    output = OUTPUT | {"calibration": {"method": "platt", "temperature": 2.0}}
+    with pytest.raises(ValueError, match=r"cannot be read: .*temperature"):
+        read(CONTRACT | {"outputs": [output]})
 
 
 def test_a_model_without_contract_is_refused(tmp_path):

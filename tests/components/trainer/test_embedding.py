@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from components.errors import InputError
-from components.trainer import backbones, embedding
+from components.trainer import backbones
 from components.trainer.backbones import BACKBONES, Backbone, build_backbone
 from components.trainer.embedding import Embedder, embed
 from components.trainer.embedding_cache import EmbeddingCache
@@ -116,16 +116,6 @@ def test_the_key_is_the_same_in_every_process(small_registry: None) -> None:
         keys.add(build_embedder(backbone).key)
 
     assert len(keys) == 1
-
-
-@pytest.mark.parametrize("has_it", [True, False])
-def test_auto_is_bfloat16_where_the_processor_has_it(
-    monkeypatch: pytest.MonkeyPatch, has_it: bool
-) -> None:
-    monkeypatch.setattr(embedding, "_processor_has_bfloat16", lambda: has_it)
-
-    assert embedding.resolve_precision("auto") == ("bfloat16" if has_it else "float32")
-    assert embedding.resolve_precision("float32") == "float32"
 
 
 # --- The pass --------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ def test_it_writes_what_later_nodes_read(trained: Trained) -> None:
 
 def test_it_learns_what_the_eye_sees(trained: Trained) -> None:
     assert trained.contract["training"]["validation_auc"] > 0.9
-    assert trained.contract["operating_point"]["specificity"] > 0.5
+    assert trained.contract["outputs"][0]["operating_point"]["specificity"] > 0.5
 
 
 def test_a_second_run_finds_the_embeddings_and_makes_the_same_model(
