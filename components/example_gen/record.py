@@ -8,6 +8,11 @@ dataset does not have is an absent feature, never an invented one.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
+from typing import Literal
+
+# What an Example is labelled with: with pneumonia alone, or with every one of the pathologies.
+Labels = Literal["pneumonia", "findings"]
 
 NORMAL = 0
 PNEUMONIA = 1
@@ -32,6 +37,10 @@ FINDINGS = (
     "Pneumonia",
     "Pneumothorax",
 )
+# What a multi-label model tells, in the order of its outputs.
+PATHOLOGIES = FINDINGS[1:]
+# What images are counted by where there are fourteen labels.
+ANY_FINDING_NAMES = ("no finding", "any finding")
 
 IMAGE = "image/encoded"
 SHA256 = "image/sha256"
@@ -39,6 +48,7 @@ DATASET = "dataset"
 FILENAME = "filename"
 PATIENT_ID = "patient_id"
 LABEL = "label"
+FINDING_LABELS = "finding_labels"
 ETIOLOGY = "etiology"
 BOXES = "boxes"
 
@@ -55,8 +65,10 @@ class XrayFile:
       dataset: the registered name, such as `pediatric`.
       filename: the file's name as found on disk; a pseudonym where names may be a patient's.
       patient_id: the grouping key for splits, unique across datasets.
-      label: 0 normal, 1 pneumonia.
+      label: 0 normal, 1 pneumonia; where all findings are labels, 0 is any image without pneumonia.
       findings: names out of `FINDINGS`, at least one.
+      finding_labels: one for each of `PATHOLOGIES`, 1 where it is present; empty where pneumonia
+        alone is the label.
       source_split: of the published division, where there is one: `train`, `val`, `test`, or
         `train_val` where training and validation were published as one.
       etiology: `bacteria`, `virus` or `none` (pediatric only).
@@ -75,6 +87,7 @@ class XrayFile:
     patient_id: str
     label: int
     findings: tuple[str, ...]
+    finding_labels: tuple[int, ...] = ()
     source_split: str | None = None
     etiology: str | None = None
     age_years: int | None = None
@@ -84,6 +97,11 @@ class XrayFile:
     body_part: str | None = None
     follow_up: int | None = None
     boxes: tuple[tuple[float, float, float, float], ...] = ()
+
+    @property
+    def target(self) -> tuple[int, ...]:
+        """What a model is to learn of the image."""
+        return self.finding_labels or (self.label,)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,3 +142,20 @@ class ImageFacts:
     sharpness: float
     colour: float
     polarity: float
+
+
+def finding_labels(findings: Collection[str], labels: Labels) -> tuple[int, ...]:
+    """One for each of `PATHOLOGIES`, or none where pneumonia alone is the label.
+
+    Args:
+      findings: names out of `FINDINGS`.
+      labels: what an Example is labelled with.
+    """
+    if labels == "pneumonia":
+        return ()
+    return tuple(int(name in findings) for name in PATHOLOGIES)
+
+
+def class_names(labels: Labels) -> tuple[str, str]:
+    """What images are counted by: their binary label, or whether they show anything at all."""
+    return CLASS_NAMES if labels == "pneumonia" else ANY_FINDING_NAMES
