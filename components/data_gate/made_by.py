@@ -14,6 +14,7 @@ def made_by(ingest: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that decide which images there are, out of the account of an ingest."""
     sources = ingest.get("sources", {})
     return {
+        "labels": ingest["labels"],
         "split": ingest["split"],
         "quality": ingest["quality"],
         "datasets": {name: {_RATIO: own.get(_RATIO)} for name, own in sources.items()},
@@ -30,7 +31,7 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any], dataset: str) -> 
 
 
 def _settings(made: Mapping[str, Any], dataset: str) -> Iterator[tuple[str, Any]]:
-    for part in ("split", "quality"):
+    for part in ("labels", "split", "quality"):
         yield from _flat(f"data.{part}", made.get(part, {}))
     yield from _flat(f"data.datasets.{dataset}", made.get("datasets", {}).get(dataset, {}))
 

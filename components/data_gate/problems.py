@@ -11,7 +11,7 @@ from components.data_gate.comparators import Measure
 from components.data_gate.distance import Comparison, Distance, Kind
 from components.data_gate.settings import DataGateSettings
 from components.example_gen.record import CLASS_NAMES, NORMAL, PNEUMONIA
-from components.example_gen.split import SPLITS, TEST, TEST_UNSAMPLED
+from components.example_gen.split import SPLITS, TEST, TEST_UNSAMPLED, TRAIN, VALIDATION
 
 AS_PUBLISHED = "as_published"
 _NEAR = "near_duplicates"
@@ -91,7 +91,7 @@ def find_notes(
     ingest: Mapping[str, Any], comparisons: Sequence[Comparison], settings: DataGateSettings
 ) -> list[str]:
     """What a reader should know, and is no reason to refuse the data."""
-    notes = [*_notes_on_duplicates(ingest)]
+    notes = [*_notes_on_duplicates(ingest), *_notes_on_findings(ingest)]
     if suspects := sum(ingest["suspects"].values()):
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in ingest["suspects"].items())
         notes.append(f"{suspects:,} suspicious images were kept and only reported: {reasons}.")
@@ -126,14 +126,31 @@ def _notes_on_duplicates(ingest: Mapping[str, Any]) -> Iterator[str]:
     if contradicting and is_published(ingest):
         yield (
             "The published division was kept, and contradicts itself: "
-            f"{' and '.join(contradicting)} under both labels. data.split.method=by_patient leaves "
-            "them out."
+            f"{' and '.join(contradicting)} under different labels. data.split.method=by_patient "
+            "leaves them out."
         )
     if abandoned := counts["near"].get("abandoned", 0):
         yield (
             f"{_count(abandoned, 'pair')} of similar films could not be compared: there may be "
             "more near duplicates, and more leakage, than were counted."
         )
+
+
+def _notes_on_findings(ingest: Mapping[str, Any]) -> Iterator[str]:
+    """The findings that a split lacks: with 14 of them, rare ones will be missing somewhere."""
+    consequence = {
+        TRAIN: "the model cannot learn it",
+        VALIDATION: "it is neither calibrated nor given an operating point",
+        TEST: "it is not measured",
+    }
+    for split in SPLITS:
+        for dataset, own in ingest["splits"].get(split, {}).items():
+            missing = [name for name, count in own["findings"].items() if not count]
+            if missing:
+                yield (
+                    f"{dataset}: the {split} split has no image of {', '.join(missing)} among its "
+                    f"{own['images']:,}: {consequence[split]} there."
+                )
 
 
 def _notes_on_comparisons(
@@ -224,7 +241,7 @@ def _classes(ingest: Mapping[str, Any]) -> Iterator[Problem]:
                     remedy,
                 )
                 continue
-            for name in CLASS_NAMES:
+            for name in ingest["class_names"]:
                 if not own["classes"].get(name):
                     yield Problem(
                         Check.CLASSES,

@@ -17,7 +17,6 @@ from components.data_gate.problems import Anomaly, Problem
 from components.data_gate.settings import DataGateSettings
 from components.data_gate.tables import Statistics
 from components.disclaimer import DISCLAIMER
-from components.example_gen.record import CLASS_NAMES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,7 +78,7 @@ def render_html(report: Report) -> str:
         notes=report.notes,
         anomalies=report.anomalies,
         settings=report.settings,
-        class_names=CLASS_NAMES,
+        class_names=report.ingest["class_names"],
         published=problems.is_published(report.ingest),
         splits=report.ingest["splits"] | report.ingest["unsampled"],
         quarantined_share=problems.quarantined_share,

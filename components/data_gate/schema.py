@@ -16,16 +16,23 @@ from components.example_gen.settings import Quality
 FILE_NAME = comparators.SCHEMA_FILE
 
 
-def curated_schema(datasets: Iterable[str] = (), quality: Quality | None = None) -> str:
+def curated_schema(
+    datasets: Iterable[str] = (),
+    quality: Quality | None = None,
+    labels: record.Labels = "pneumonia",
+) -> str:
     """The schema of the Example contract, as text.
 
     Args:
       datasets: the names that `dataset` may have; any, if none is given.
       quality: what the ingest asks of a film; the defaults, if none is given. Where it only
         reports its faults, they are no anomalies either.
+      labels: what Examples are labelled with.
     """
     schema = comparators.read_schema()
     features = {one.name: one for one in schema.feature}
+    if labels != "findings":
+        schema.feature.remove(features[record.FINDING_LABELS])
     if names := list(datasets):
         _allow(features[record.DATASET], names)
     asked = quality or Quality()

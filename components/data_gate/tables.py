@@ -12,14 +12,15 @@ from components.example_gen import record
 
 Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatistics
 
-# What names an image or a patient has no place in a report; boxes are no scalars; and a dataset's
-# name is the same in all of its images.
+# What names an image or a patient has no place in a report; boxes and the labels of the findings
+# are no scalars; and a dataset's name is the same in all of its images.
 _LEFT_OUT = {
     record.IMAGE,
     record.SHA256,
     record.FILENAME,
     record.PATIENT_ID,
     record.BOXES,
+    record.FINDING_LABELS,
     record.DATASET,
 }
 _TOP = 5

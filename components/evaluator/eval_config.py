@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # TFMA exports these messages at top level only after TFX was imported.
 from tensorflow_model_analysis.proto import config_pb2
 
+from components.evaluator.macro_auc import MacroAuc
 from components.evaluator.settings import EvaluatorSettings
 from components.example_gen import record
+from components.source_digest import source_digest
 
 SIGNATURE = "serving_examples"
 PROBABILITY = "probability"
@@ -18,6 +20,7 @@ DECISION = "decision"
 # Names of the metrics in the evaluation.
 AUC = "auc"
 AUC_PR = "auc_precision_recall"
+MACRO_AUC = "macro_auc"
 COUNT = "example_count"
 SENSITIVITY = "sensitivity"
 SPECIFICITY = "specificity"
@@ -27,7 +30,9 @@ TRUE_NEGATIVES = "true_negatives"
 FALSE_NEGATIVES = "false_negatives"
 
 
-def build_eval_config(settings: EvaluatorSettings, gated: Iterable[str]) -> config_pb2.EvalConfig:
+def build_eval_config(
+    settings: EvaluatorSettings, gated: Iterable[str], labels: record.Labels = "pneumonia"
+) -> config_pb2.EvalConfig:
     """The configuration of TFMA.
 
     The model's two outputs are measured apart: `probability` over all thresholds, and `decision`,
@@ -37,36 +42,75 @@ def build_eval_config(settings: EvaluatorSettings, gated: Iterable[str]) -> conf
     for every slice, and no model meets an AUC where all images are of one class. Nor is TFMA told
     of a smallest slice: it counts a slice below that size as a failure of every threshold.
 
+    Where all findings are labels, every figure is there for each of them, and what must reach the
+    AUC is their macro average, see `macro_auc.MacroAuc`.
+
     Args:
       settings: of the Evaluator.
       gated: the datasets that must reach the AUC which the settings ask of them.
+      labels: what Examples are labelled with.
     """
+    multi_label = labels == "findings"
+    label = record.FINDING_LABELS if multi_label else record.LABEL
+    floors = [
+        _auc_threshold(dataset, settings.min_auc[dataset])
+        for dataset in sorted(gated)
+        if dataset in settings.min_auc
+    ]
     slices = [[], [record.DATASET], *(keys.split("*") for keys in settings.slices)]
     return config_pb2.EvalConfig(
         model_specs=[
             config_pb2.ModelSpec(
                 signature_name=SIGNATURE,
-                label_keys={PROBABILITY: record.LABEL, DECISION: record.LABEL},
+                label_keys={PROBABILITY: label, DECISION: label},
                 inference_batch_size=settings.batch_size,
             )
         ],
         slicing_specs=[config_pb2.SlicingSpec(feature_keys=keys) for keys in slices],
-        metrics_specs=[
-            config_pb2.MetricsSpec(
-                output_names=[PROBABILITY], metrics=_probability_metrics(settings, gated)
-            ),
-            config_pb2.MetricsSpec(output_names=[DECISION], metrics=_decision_metrics()),
-        ],
+        metrics_specs=_multi_label_specs(floors) if multi_label else _binary_specs(floors),
     )
 
 
+def _binary_specs(
+    floors: Sequence[config_pb2.PerSliceMetricThreshold],
+) -> list[config_pb2.MetricsSpec]:
+    return [
+        config_pb2.MetricsSpec(output_names=[PROBABILITY], metrics=_probability_metrics(floors)),
+        config_pb2.MetricsSpec(output_names=[DECISION], metrics=_decision_metrics()),
+    ]
+
+
+def _multi_label_specs(
+    floors: Sequence[config_pb2.PerSliceMetricThreshold],
+) -> list[config_pb2.MetricsSpec]:
+    classes = len(record.PATHOLOGIES)
+    each = config_pb2.BinarizationOptions(class_ids={"values": range(classes)})
+    macro_auc = config_pb2.MetricConfig(
+        class_name=MacroAuc.__name__,
+        module=MacroAuc.__module__,
+        config=json.dumps(
+            {"name": MACRO_AUC, "classes": classes, "code": source_digest("evaluator")}
+        ),
+        per_slice_thresholds=floors,
+    )
+    return [
+        config_pb2.MetricsSpec(
+            output_names=[PROBABILITY], metrics=[macro_auc, _metric("ExampleCount", name=COUNT)]
+        ),
+        config_pb2.MetricsSpec(
+            output_names=[PROBABILITY],
+            binarize=each,
+            metrics=[_metric("AUC", name=AUC), _metric("AUC", name=AUC_PR, curve="PR")],
+        ),
+        config_pb2.MetricsSpec(output_names=[DECISION], binarize=each, metrics=_decision_metrics()),
+    ]
+
+
 def _probability_metrics(
-    settings: EvaluatorSettings, gated: Iterable[str]
+    floors: Sequence[config_pb2.PerSliceMetricThreshold],
 ) -> list[config_pb2.MetricConfig]:
     auc = _metric("AUC", name=AUC)
-    for dataset in sorted(gated):
-        if dataset in settings.min_auc:
-            auc.per_slice_thresholds.append(_auc_threshold(dataset, settings.min_auc[dataset]))
+    auc.per_slice_thresholds.extend(floors)
     return [
         auc,
         _metric("AUC", name=AUC_PR, curve="PR"),

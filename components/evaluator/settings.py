@@ -27,7 +27,9 @@ class EvaluatorSettings(Settings):
       slices: features whose values divide the test images, besides the dataset; `a*b` crosses
         two.
       min_slice_size: smaller slices are left out of the summary, which counts them.
-      min_auc: for each dataset, the AUC on its test images below which a model is refused.
+      min_auc: for each dataset, the AUC on its test images below which a model is refused; where
+        all findings are labels, the macro AUC: the mean over the findings that its test images
+        have both with and without.
       batch_size: images a step of inference.
     """
 

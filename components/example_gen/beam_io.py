@@ -98,6 +98,7 @@ def parse_survey(line: str) -> Surveyed | LeftOut:
         return LeftOut(fields["source"], fields["reason"], Fate(fields["fate"]))
     file = fields["file"]
     file["findings"] = tuple(file["findings"])
+    file["finding_labels"] = tuple(file["finding_labels"])
     file["boxes"] = tuple(tuple(box) for box in file["boxes"])
     look = bytes.fromhex(fields["look"])
     return Surveyed(XrayFile(**file), ImageFacts(**fields["facts"]), look)

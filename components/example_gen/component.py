@@ -12,6 +12,7 @@ from tfx.types import component_spec
 from components.example_gen import executor
 from components.example_gen.artifacts import IngestReport
 from components.example_gen.datasets.source import Source
+from components.example_gen.record import Labels
 from components.example_gen.settings import Quality, Split
 
 
@@ -25,6 +26,7 @@ class XrayExampleGenSpec(component_spec.ComponentSpec):
     }
     PARAMETERS = {
         "sources": component_spec.ExecutionParameter(type=str),
+        "labels": component_spec.ExecutionParameter(type=str),
         "split": component_spec.ExecutionParameter(type=str),
         "quality": component_spec.ExecutionParameter(type=str),
         "fingerprint": component_spec.ExecutionParameter(type=str),
@@ -66,6 +68,7 @@ class XrayExampleGen(base_beam_component.BaseBeamComponent):
         quality: Quality,
         fingerprint: str,
         code: str,
+        labels: Labels = "pneumonia",
     ):
         """Construct the node.
 
@@ -75,10 +78,12 @@ class XrayExampleGen(base_beam_component.BaseBeamComponent):
           quality: which images are left out as no frontal chest films.
           fingerprint: digest of the files; the node runs again when it changes.
           code: digest of the node's source.
+          labels: what Examples are labelled with; `findings` adds the feature `finding_labels`.
         """
         super().__init__(
             spec=XrayExampleGenSpec(
                 sources=json.dumps({name: one.model_dump() for name, one in sources.items()}),
+                labels=labels,
                 split=split.model_dump_json(),
                 quality=quality.model_dump_json(),
                 fingerprint=fingerprint,

@@ -21,6 +21,7 @@ from components.example_gen.datasets.source import Source
 from components.example_gen.images.imaging import read_image
 from components.example_gen.images.near_duplicates import Thresholds, find_near_duplicates
 from components.example_gen.quality import faults
+from components.example_gen.record import Labels
 from components.example_gen.settings import Quality, Split
 from components.example_gen.split import (
     TEST_UNSAMPLED,
@@ -55,7 +56,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         }
         split = Split(**json.loads(exec_properties["split"]))
         quality = Quality(**json.loads(exec_properties["quality"]))
-        ingest = self._ingest(sources, split, quality)
+        ingest = self._ingest(sources, exec_properties["labels"], split, quality)
 
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         self._write(ingest.division, examples)
@@ -67,10 +68,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             file.write(ingest_page.render(ingest, account))
 
     def _ingest(
-        self, sources: Mapping[str, Source], split: Split, quality: Quality
+        self, sources: Mapping[str, Source], labels: Labels, split: Split, quality: Quality
     ) -> report.Ingest:
         listings = [
-            registry.list_files(name, Path(source.folder or "."), source)
+            registry.list_files(name, Path(source.folder or "."), source, labels)
             for name, source in sources.items()
         ]
         require_one_owner(listings)
@@ -106,6 +107,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         ingest = report.Ingest(
             listings=listings,
             sources=sources,
+            labels=labels,
             split=split,
             quality=quality,
             surveyed=surveyed,

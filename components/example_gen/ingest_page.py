@@ -16,7 +16,7 @@ from components.example_gen.datasets import listing
 from components.example_gen.datasets.listing import Fate, LeftOut
 from components.example_gen.images import imaging
 from components.example_gen.images.bad_image import BadImageError
-from components.example_gen.record import CLASS_NAMES
+from components.example_gen.record import PATHOLOGIES
 from components.example_gen.report import KEPT, Ingest, exact_groups
 from components.example_gen.split import Surveyed
 
@@ -61,7 +61,7 @@ def render(ingest: Ingest, account: Mapping[str, Any]) -> str:
         "example_gen/ingest.html.jinja",
         filters={"sentence": _sentence},
         account=account,
-        class_names=CLASS_NAMES,
+        pathologies=PATHOLOGIES,
         fates=[KEPT, *(fate.value for fate in Fate)],
         quarantined=_galleries(quarantined),
         suspects=_galleries(ingest.kept_suspects()),

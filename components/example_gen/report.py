@@ -12,7 +12,7 @@ from components.example_gen.datasets.listing import DatasetError, Fate, LeftOut,
 from components.example_gen.datasets.source import Source
 from components.example_gen.images.near_duplicates import Found
 from components.example_gen.leakage import Leakage, leakage
-from components.example_gen.record import CLASS_NAMES
+from components.example_gen.record import PATHOLOGIES, Labels, class_names
 from components.example_gen.settings import Quality, Split
 from components.example_gen.split import TEST, TEST_UNSAMPLED, Division, Surveyed
 
@@ -31,6 +31,7 @@ class Ingest:
     Attributes:
       listings: what each dataset's module gave.
       sources: the settings of each dataset.
+      labels: what images are labelled with.
       split: how images were to be divided.
       quality: what was asked of them.
       surveyed: the images that could be decoded.
@@ -43,6 +44,7 @@ class Ingest:
 
     listings: Sequence[Listing]
     sources: Mapping[str, Source]
+    labels: Labels
     split: Split
     quality: Quality
     surveyed: Sequence[Surveyed]
@@ -94,6 +96,8 @@ def account(ingest: Ingest) -> dict[str, Any]:
     return {
         "read": sum(one.read for one in ingest.listings),
         "kept": fates[KEPT],
+        "labels": ingest.labels,
+        "class_names": list(class_names(ingest.labels)),
         "sources": {name: one.model_dump() for name, one in ingest.sources.items()},
         "split": ingest.split.model_dump(mode="json"),
         "quality": ingest.quality.model_dump(mode="json"),
@@ -101,9 +105,12 @@ def account(ingest: Ingest) -> dict[str, Any]:
         "left_out": listing.count_reasons(left_out),
         "left_out_files": _named(left_out),
         "datasets": datasets,
-        "splits": {split: _counts(m) for split, m in ingest.division.splits.items()},
+        "splits": {
+            split: _counts(members, ingest.labels)
+            for split, members in ingest.division.splits.items()
+        },
         "unsampled": (
-            {TEST_UNSAMPLED: _counts(ingest.division.unsampled)}
+            {TEST_UNSAMPLED: _counts(ingest.division.unsampled, ingest.labels)}
             if ingest.division.unsampled
             else {}
         ),
@@ -173,7 +180,7 @@ def exact_duplicates(surveyed: Iterable[Surveyed]) -> dict[str, int]:
         "files": sum(map(len, groups)),
         "across_patients": _crossing(groups, "patient_id"),
         "across_datasets": _crossing(groups, "dataset"),
-        "across_labels": _crossing(groups, "label"),
+        "across_labels": _crossing(groups, "target"),
     }
 
 
@@ -185,7 +192,7 @@ def near_duplicates(ingest: Ingest) -> dict[str, int]:
         "files": sum(map(len, near.groups())),
         "across_patients": _crossing(pairs, "patient_id"),
         "across_datasets": _crossing(pairs, "dataset"),
-        "across_labels": _crossing(pairs, "label"),
+        "across_labels": _crossing(pairs, "target"),
         "similar_hashes": near.candidates,
         "compared": near.compared,
         "rejected": near.rejected,
@@ -222,7 +229,7 @@ def _ignored(listings: Iterable[Listing]) -> dict[str, int]:
     return dict(collections.Counter(one.field for found in listings for one in found.ignored))
 
 
-def _counts(members: Sequence[Surveyed]) -> dict[str, Any]:
+def _counts(members: Sequence[Surveyed], labels: Labels) -> dict[str, Any]:
     by_dataset: dict[str, list[Surveyed]] = {}
     for one in members:
         by_dataset.setdefault(one.file.dataset, []).append(one)
@@ -231,9 +238,18 @@ def _counts(members: Sequence[Surveyed]) -> dict[str, Any]:
             "images": len(own),
             "patients": len({one.file.patient_id for one in own}),
             "classes": {
-                name: sum(one.file.label == label for one in own)
-                for label, name in enumerate(CLASS_NAMES)
+                name: sum(any(one.file.target) == bool(label) for one in own)
+                for label, name in enumerate(class_names(labels))
             },
+            "findings": _findings(own) if labels == "findings" else {},
         }
         for dataset, own in sorted(by_dataset.items())
     }
+
+
+def _findings(members: Sequence[Surveyed]) -> dict[str, int]:
+    """How many images show each of the pathologies."""
+    counts = [
+        sum(column) for column in zip(*(one.file.finding_labels for one in members), strict=True)
+    ]
+    return dict(zip(PATHOLOGIES, counts, strict=True))

@@ -10,6 +10,7 @@ import pydantic
 
 from components.example_gen.datasets import registry
 from components.example_gen.datasets.source import Source
+from components.example_gen.record import Labels
 from components.settings import Settings
 
 
@@ -121,6 +122,9 @@ class Data(Settings):
 
     Attributes:
       root: the folder that holds the datasets.
+      labels: `pneumonia`, where an image with other findings is out of scope; or `findings`, where
+        every image is labelled with each of the 14 of ChestX-ray14, for a multi-label model. Then
+        `label` 0 only says that there is no pneumonia.
       datasets: which, by their registered names.
       split: how images are divided.
       quality: which images are left out as no frontal chest films.
@@ -128,6 +132,7 @@ class Data(Settings):
     """
 
     root: str | None = None
+    labels: Labels = "pneumonia"
     datasets: dict[DatasetName, Source] = pydantic.Field(min_length=1)
     split: Split = Split()
     quality: Quality = Quality()
@@ -140,4 +145,16 @@ class Data(Settings):
                 f"synthesize.images names {', '.join(sorted(self.synthesize.images))}, and "
                 f"datasets {', '.join(sorted(self.datasets))}: name the same"
             )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _label_what_is_known(self) -> Data:
+        for name, source in self.datasets.items():
+            registry.require_vocabulary(name, self.labels)
+            if self.labels == "findings" and source.normals_per_pneumonia is not None:
+                raise ValueError(
+                    f"datasets.{name}.normals_per_pneumonia balances two classes, and "
+                    "labels=findings has 14 findings, each with a balance of its own: leave it out "
+                    "(null), and see trainer.imbalance"
+                )
         return self

@@ -117,15 +117,15 @@ def without_duplicates(
     surveyed: Sequence[Surveyed],
 ) -> tuple[list[Surveyed], list[LeftOut]]:
     """The first of each content, unless its label is contradicted."""
-    labels: dict[str, set[int]] = {}
+    labels: dict[str, set[tuple[int, ...]]] = {}
     for one in surveyed:
-        labels.setdefault(one.facts.sha256, set()).add(one.file.label)
+        labels.setdefault(one.facts.sha256, set()).add(one.file.target)
     kept: list[Surveyed] = []
     left_out: list[LeftOut] = []
     seen: set[str] = set()
     for one in surveyed:
         if len(labels[one.facts.sha256]) > 1:
-            left_out.append(LeftOut(one.file.path, "same bytes under both labels"))
+            left_out.append(LeftOut(one.file.path, "same bytes under different labels"))
         elif one.facts.sha256 in seen:
             reason = "exact duplicate of another image"
             left_out.append(LeftOut(one.file.path, reason, Fate.DUPLICATE))
@@ -138,7 +138,7 @@ def without_duplicates(
 def without_disputed(
     surveyed: Sequence[Surveyed], groups: Iterable[Sequence[Surveyed]]
 ) -> tuple[list[Surveyed], list[LeftOut]]:
-    """Leave out films that are almost the same and bear both labels.
+    """Leave out films that are almost the same and bear different labels.
 
     Args:
       surveyed: sound images.
@@ -147,10 +147,10 @@ def without_disputed(
     contents = {
         one.facts.sha256
         for group in groups
-        if len({one.file.label for one in group}) > 1
+        if len({one.file.target for one in group}) > 1
         for one in group
     }
-    reason = "same film under both labels"
+    reason = "same film under different labels"
     return (
         [one for one in surveyed if one.facts.sha256 not in contents],
         [LeftOut(one.file.path, reason) for one in surveyed if one.facts.sha256 in contents],

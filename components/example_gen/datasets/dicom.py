@@ -8,6 +8,7 @@ the pixels stays.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
@@ -32,16 +33,26 @@ from components.example_gen.datasets.metadata import parse_metadata
 from components.example_gen.datasets.pseudonym import pseudonym
 from components.example_gen.datasets.source import Source
 from components.example_gen.images.bad_image import BadImageError
-from components.example_gen.record import NO_FINDING, NORMAL, PNEUMONIA, XrayFile
+from components.example_gen.record import (
+    FINDINGS,
+    NO_FINDING,
+    NORMAL,
+    PNEUMONIA,
+    Labels,
+    XrayFile,
+    finding_labels,
+)
 
 NAME = "dicom"
 FOLDERS = ("dicom", "DICOM")
+VOCABULARY = FINDINGS
 
 _TABLES = ("labels.csv", "dicom_labels.csv")
 _SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 _DIRECTORY = "DICOMDIR"
 _LABELS = {"NORMAL": NORMAL, "PNEUMONIA": PNEUMONIA}
 _FINDINGS = {NORMAL: (NO_FINDING,), PNEUMONIA: ("Pneumonia",)}
+_FOLDER_ALONE = "labelled by its folder, which tells of pneumonia alone"
 
 # All that is read of a header.
 _TAGS = (
@@ -82,18 +93,20 @@ def is_root(folder: Path, source: Source) -> bool:
     return (has_table or not is_above) and any(_is_film(path) for path in walk(folder))
 
 
-def list_files(root: Path, source: Source) -> Listing:
-    """Every film that the table or its folder labels.
+def list_files(root: Path, source: Source, labels: Labels = "pneumonia") -> Listing:
+    """Every film that the table or its folder labels; a folder tells of pneumonia alone.
 
     Raises:
       DatasetError: if there is none, or the table cannot be read.
     """
-    labels = table.find_table(root, source.table, _TABLES)
-    films, left_out = _films(root, labels)
+    path_of_table = table.find_table(root, source.table, _TABLES)
+    films, left_out = _films(root, path_of_table)
     rows: dict[str, table.Row] = {}
     disputed: set[str] = set()
-    if labels:
-        listed, malformed = table.read_table(labels, source.columns, required=("image", "findings"))
+    if path_of_table:
+        listed, malformed = table.read_table(
+            path_of_table, source.columns, required=("image", "findings")
+        )
         images = ImageIndex(root, films)
         called = _called(root, films)
         rows, unmatched, disputed = table.match_rows(listed, lambda row: _find(row, images, called))
@@ -108,32 +121,34 @@ def list_files(root: Path, source: Source) -> Listing:
             left_out.append(LeftOut(path, table.DISPUTED, Fate.BAD_ROW))
             continue
         row = rows.get(path)
-        findings = _findings(path, root, row)
+        findings = _findings(path, root, row, labels)
         if isinstance(findings, LeftOut):
             left_out.append(findings)
         else:
             patient = pseudonym(*identities[path])
             file, unused = _file(path, root, header, row or _NO_ROW, findings, patient)
-            files.append(file)
+            labelled = finding_labels(findings.names, labels)
+            files.append(dataclasses.replace(file, finding_labels=labelled))
             ignored += unused
     if not files:
-        raise DatasetError(_nothing(root, labels, len(films)))
+        raise DatasetError(_nothing(root, path_of_table, len(films)))
     table.check_patients(files, root)
-    tables = (labels,) if labels else ()
+    tables = (path_of_table,) if path_of_table else ()
     return Listing(NAME, tuple(files), tuple(left_out), tuple(ignored), tables)
 
 
-def _nothing(root: Path, labels: Path | None, films: int) -> str:
+def _nothing(root: Path, path_of_table: Path | None, films: int) -> str:
     by_table = (
-        f"{labels} labels none of them No Finding or Pneumonia"
-        if labels
+        f"{path_of_table} labels none of them No Finding or Pneumonia"
+        if path_of_table
         else f"there is no table {root / _TABLES[0]}"
     )
     return (
         f"{root} holds {films:,} DICOM files, but no film with a label: {by_table}, and none is "
         "in a folder NORMAL or PNEUMONIA. A table has a row for each film, with the columns "
         "image (its path, name or SOP Instance UID) and findings; the dataset's settings table "
-        "and columns tell if it is called otherwise."
+        "and columns tell if it is called otherwise. With data.labels=findings, any of the 14 "
+        "findings is a label, and folders are none."
     )
 
 
@@ -234,15 +249,17 @@ def _find(
 # --- The record ------------------------------------------------------------------------------
 
 
-def _findings(path: str, root: Path, row: table.Row | None) -> Findings | LeftOut:
+def _findings(path: str, root: Path, row: table.Row | None, labels: Labels) -> Findings | LeftOut:
     """What the table says of a film, or else the nearest folder with a label, or why nothing."""
     if row is None:
         for folder in reversed(PurePath(os.path.relpath(path, root)).parts[:-1]):
             label = _LABELS.get(folder.upper())
+            if label is not None and labels == "findings":
+                return LeftOut(path, _FOLDER_ALONE, Fate.OUT_OF_SCOPE)
             if label is not None:
                 return Findings(label, _FINDINGS[label], (), False)
         return LeftOut(path, "no label", Fate.OUT_OF_SCOPE)
-    return usable_findings(row.findings, path)
+    return usable_findings(row.findings, path, labels)
 
 
 def _file(

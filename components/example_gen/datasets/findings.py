@@ -6,10 +6,18 @@ What may deny or doubt is not read as a label: it is a bad row, and counted.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import NamedTuple
 
 from components.example_gen.datasets.listing import Fate, LeftOut
-from components.example_gen.record import FINDINGS, NO_FINDING, NORMAL, PNEUMONIA
+from components.example_gen.record import (
+    FINDINGS,
+    NO_FINDING,
+    NORMAL,
+    PATHOLOGIES,
+    PNEUMONIA,
+    Labels,
+)
 
 _UNREADABLE = "findings that cannot be read"
 
@@ -22,7 +30,7 @@ class Findings(NamedTuple):
       names: out of `record.FINDINGS`.
       unknown: the names that are not among them.
       contradictory: whether `No Finding` stands beside a finding.
-      unreadable: whether it speaks of pneumonia in words that may deny or doubt it.
+      unreadable: whether it speaks of what is asked for in words that may deny or doubt it.
     """
 
     label: int | None
@@ -32,11 +40,15 @@ class Findings(NamedTuple):
     unreadable: bool = False
 
 
-def parse_findings(text: str) -> Findings:
+def parse_findings(text: str, about: Collection[str] = ("Pneumonia",)) -> Findings:
     """What a row's findings say, such as `Infiltration|Pneumonia`, `normal` or `1`.
 
-    Pneumonia is one by its plain name, or by that of a known kind. Whatever else speaks of
-    pneumonia may deny or doubt it, in more ways than can be listed: that is not read at all.
+    A finding is one by its plain name, pneumonia also by that of a known kind. Whatever else
+    speaks of it may deny or doubt it, in more ways than can be listed: that is not read at all.
+
+    Args:
+      text: of the row.
+      about: the findings that are asked for, and whose doubt makes the row unreadable.
     """
     names: list[str] = []
     unknown: list[str] = []
@@ -47,20 +59,20 @@ def parse_findings(text: str) -> Findings:
         names += [name for name in known if name is not None]
         unknown += [part for part in parts if _exact_name(part) is None]
         unreadable |= any(
-            name is None and "pneumonia" in part.lower()
+            name is None and _speaks_of(part, about)
             for part, name in zip(parts, known, strict=True)
         )
         # Commas also divide sentences, as in "no effusion, consolidation, pneumonia"; bars do not.
-        if "Pneumonia" in known:
+        if any(name in about for name in known):
             strange = (part for part, name in zip(parts, known, strict=True) if name is None)
             unreadable |= any(map(_DOUBT.search, strange))
-    if "Pneumonia" in names:
+    if any(name in about for name in names):
         unreadable |= any(map(_DOUBT.fullmatch, unknown))
     names = list(dict.fromkeys(names))
     contradictory = NO_FINDING in names and len(names) > 1
     label = None
     if unreadable:
-        names = [name for name in names if name != "Pneumonia"]
+        names = [name for name in names if name not in about]
     elif "Pneumonia" in names:
         label = PNEUMONIA
     elif names == [NO_FINDING] and not unknown:
@@ -68,13 +80,25 @@ def parse_findings(text: str) -> Findings:
     return Findings(label, tuple(names), tuple(unknown), contradictory, unreadable)
 
 
-def usable_findings(text: str, source: str) -> Findings | LeftOut:
-    """What a row's findings say, or why its image is left out."""
-    findings = parse_findings(text)
+def usable_findings(text: str, source: str, labels: Labels = "pneumonia") -> Findings | LeftOut:
+    """What a row's findings say, or why its image is left out.
+
+    Args:
+      text: of the row.
+      source: the image, for the account.
+      labels: what Examples are labelled with. With `findings`, every known finding is in scope,
+        and an image without pneumonia has the label 0.
+    """
+    multi_label = labels == "findings"
+    findings = parse_findings(text, PATHOLOGIES) if multi_label else parse_findings(text)
     if findings.contradictory:
         return LeftOut(source, "both No Finding and a finding", Fate.BAD_ROW)
     if findings.unreadable:
         return LeftOut(source, _UNREADABLE, Fate.BAD_ROW)
+    if multi_label and findings.label is None:
+        if not any(name in PATHOLOGIES for name in findings.names):
+            return LeftOut(source, "finding that is none of the 14", Fate.OUT_OF_SCOPE)
+        return findings._replace(label=NORMAL)
     if findings.label is None:
         return LeftOut(source, "other finding, neither normal nor pneumonia", Fate.OUT_OF_SCOPE)
     return findings
@@ -83,6 +107,11 @@ def usable_findings(text: str, source: str) -> Findings | LeftOut:
 def plain(text: str) -> str:
     """The letters and digits of a name, by which it is known however it is written."""
     return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def _speaks_of(part: str, about: Collection[str]) -> bool:
+    words = part.lower().replace("_", " ")
+    return any(name.lower().replace("_", " ") in words for name in about)
 
 
 def _exact_name(part: str) -> str | None:

@@ -2,7 +2,8 @@
 
 Adults and children of the NIH Clinical Center: PNG images, and a table with findings that were
 mined from reports. `No Finding` is normal and any finding that contains `Pneumonia` is
-pneumonia; the other images are out of scope for the binary label, and counted.
+pneumonia; the other images are out of scope for the binary label, and counted. Where all findings
+are labels, every image of a known finding is in scope.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ from components.example_gen.datasets.listing import (
 from components.example_gen.datasets.metadata import parse_metadata
 from components.example_gen.datasets.pseudonym import pseudonym
 from components.example_gen.datasets.source import Source
-from components.example_gen.record import XrayFile
+from components.example_gen.record import FINDINGS, Labels, XrayFile, finding_labels
 
 NAME = "nih"
 FOLDERS = ("nih", "NIH", "nih/nih")
+VOCABULARY = FINDINGS
 
 _OFFICIAL = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 _TABLES = (*_OFFICIAL, "sample_labels.csv", "labeled_images.csv")
@@ -62,7 +64,7 @@ def is_root(folder: Path, source: Source) -> bool:
     return source.table is None and (folder / _ANY_SET).is_file() and any(has_images)
 
 
-def list_files(root: Path, source: Source) -> Listing:
+def list_files(root: Path, source: Source, labels: Labels = "pneumonia") -> Listing:
     """Every row of the table, with its image where that is on disk.
 
     Raises:
@@ -83,7 +85,7 @@ def list_files(root: Path, source: Source) -> Listing:
     left_out += unmatched
     left_out += [LeftOut(one, table.DISPUTED, Fate.BAD_ROW) for one in sorted(disputed)]
     for image, row in matched.items():
-        findings = _findings(row, image)
+        findings = _findings(row, image, labels)
         if isinstance(findings, LeftOut):
             left_out.append(findings)
             continue
@@ -99,6 +101,7 @@ def list_files(root: Path, source: Source) -> Listing:
                 patient_id=f"{NAME}:{_patient(row, official=official)}",
                 label=findings.label,
                 findings=findings.names,
+                finding_labels=finding_labels(findings.names, labels),
                 source_split=published.get(name),
                 boxes=boxes.get(name, ()),
                 **metadata._asdict(),
@@ -125,11 +128,11 @@ def _find(row: table.Row, images: ImageIndex) -> str | LeftOut:
         return LeftOut(row.image, table.SEVERAL, Fate.BAD_ROW)
 
 
-def _findings(row: table.Row, path: str) -> Findings | LeftOut:
+def _findings(row: table.Row, path: str, labels: Labels) -> Findings | LeftOut:
     """What a row says of its image, or why it is left out."""
     if not _number(row):
         return LeftOut(path, _NO_PATIENT, Fate.BAD_ROW)
-    return usable_findings(row.findings, path)
+    return usable_findings(row.findings, path, labels)
 
 
 def _patient(row: table.Row, *, official: bool) -> str:
@@ -156,7 +159,8 @@ def _useless(path: Path, root: Path, rows: int, images: int, left_out: Iterable[
         )
     else:
         remedy = (
-            "A row labelled No Finding or Pneumonia needs its image in "
+            "A row labelled No Finding or Pneumonia (or, with data.labels=findings, any of the "
+            "14 findings) needs its image in "
             f"{root / 'images'} or {root / 'images_001' / 'images'} and so on, or where the "
             "table's own paths say."
         )

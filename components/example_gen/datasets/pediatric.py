@@ -20,10 +20,11 @@ from components.example_gen.datasets.listing import (
     Listing,
 )
 from components.example_gen.datasets.source import Source
-from components.example_gen.record import NO_FINDING, NORMAL, PNEUMONIA, XrayFile
+from components.example_gen.record import NO_FINDING, NORMAL, PNEUMONIA, Labels, XrayFile
 
 NAME = "pediatric"
 FOLDERS = ("chest_xray", "chest_xray/chest_xray")
+VOCABULARY = (NO_FINDING, "Pneumonia")
 
 _SPLITS = ("train", "val", "test")
 _LABELS = {"NORMAL": NORMAL, "PNEUMONIA": PNEUMONIA}
@@ -73,8 +74,8 @@ def etiology(filename: str, label: int) -> str | None:
     return named if named in ("bacteria", "virus") else None
 
 
-def list_files(root: Path, source: Source) -> Listing:
-    """Every image below the set's folders.
+def list_files(root: Path, source: Source, labels: Labels = "pneumonia") -> Listing:
+    """Every image below the set's folders, which tell of pneumonia alone.
 
     Raises:
       DatasetError: if there is no image, or none of one class, or a table is asked for.

@@ -8,18 +8,23 @@ from typing import Protocol
 from components.example_gen.datasets import dicom, nih, pediatric
 from components.example_gen.datasets.listing import DatasetError, Listing
 from components.example_gen.datasets.source import Source
+from components.example_gen.record import FINDINGS, Labels
 
 
 class Dataset(Protocol):
-    """What a dataset module offers."""
+    """What a dataset module offers.
+
+    `VOCABULARY` holds the findings that it can tell, out of `record.FINDINGS`.
+    """
 
     NAME: str
     FOLDERS: tuple[str, ...]
+    VOCABULARY: tuple[str, ...]
 
     def is_root(self, folder: Path, source: Source) -> bool:
         """Whether a folder holds the set."""
 
-    def list_files(self, root: Path, source: Source) -> Listing:
+    def list_files(self, root: Path, source: Source, labels: Labels) -> Listing:
         """Every image of the set, undecoded."""
 
 
@@ -44,10 +49,33 @@ def find_root(name: str, data_root: Path, source: Source = ANYWHERE) -> Path:
     raise DatasetError(f"the {name} dataset is in none of these folders{table}: {looked}")
 
 
-def list_files(name: str, data_root: Path, source: Source = ANYWHERE) -> Listing:
-    """Find a dataset and list it.
+def require_vocabulary(name: str, labels: Labels) -> None:
+    """Refuse labels that a dataset does not know: what is never told is not thereby absent.
 
     Raises:
-      DatasetError: if it is not there, or cannot be used.
+      DatasetError: names what it knows.
     """
-    return DATASETS[name].list_files(find_root(name, data_root, source), source)
+    known = DATASETS[name].VOCABULARY
+    if labels == "findings" and set(known) != set(FINDINGS):
+        raise DatasetError(
+            f"data.labels=findings asks for {len(FINDINGS) - 1} findings, and the {name} dataset "
+            f"tells {' and '.join(known)} alone: leave it out, or set data.labels=pneumonia"
+        )
+
+
+def list_files(
+    name: str, data_root: Path, source: Source = ANYWHERE, labels: Labels = "pneumonia"
+) -> Listing:
+    """Find a dataset and list it.
+
+    Args:
+      name: of the dataset.
+      data_root: where to look for it.
+      source: its settings.
+      labels: what its images are to be labelled with.
+
+    Raises:
+      DatasetError: if it is not there, cannot be used, or does not know the labels.
+    """
+    require_vocabulary(name, labels)
+    return DATASETS[name].list_files(find_root(name, data_root, source), source, labels)

@@ -20,7 +20,7 @@ class Source(Settings):
       columns: the table's names of columns that are not called as usual, such as
         `{findings: my_labels}`.
       normals_per_pneumonia: leave out normal images until so many are left for each pneumonia
-        image, within each split; nothing is left out without it.
+        image, within each split; nothing is left out without it. Not where all findings are labels.
     """
 
     folder: str | None = None

@@ -103,6 +103,8 @@ def account(counts: Mapping[str, Mapping[str, tuple[int, int]]]) -> dict[str, An
     return {
         "read": kept.total(),
         "kept": kept.total(),
+        "labels": "pneumonia",
+        "class_names": list(record.CLASS_NAMES),
         "sources": {name: {"folder": "", "normals_per_pneumonia": None} for name in datasets},
         "split": {
             "method": "by_patient",
@@ -123,6 +125,7 @@ def account(counts: Mapping[str, Mapping[str, tuple[int, int]]]) -> dict[str, An
                     "images": sum(pair),
                     "patients": sum(pair),
                     "classes": dict(zip(record.CLASS_NAMES, pair, strict=True)),
+                    "findings": {},
                 }
                 for name, pair in own.items()
             }

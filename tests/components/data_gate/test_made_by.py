@@ -45,3 +45,8 @@ def test_what_an_earlier_version_did_not_record_is_not_taken_for_changed() -> No
     del earlier["sources"], earlier["split"]["near_duplicates"]
     now["sources"]["nih"]["normals_per_pneumonia"] = 2.0
     assert changed(made_by(earlier), made_by(now), "nih") == []
+
+
+def test_other_labels_are_other_data() -> None:
+    other = ingest() | {"labels": "findings"}
+    assert changed(made_by(ingest()), made_by(other), "nih") == ["data.labels"]

@@ -86,7 +86,7 @@ def test_duplicates_under_both_labels_are_a_note_where_they_are_kept(
     ingest["duplicates"]["near"]["across_labels"] = 2
     assert problems(ingest) == []
     notes = find_notes(ingest, SAME, SETTINGS)
-    said = "1 exact duplicate and 2 near duplicates under both labels"
+    said = "1 exact duplicate and 2 near duplicates under different labels"
     assert [said in note for note in notes] == [True] * (method == "as_published")
 
 
@@ -269,3 +269,39 @@ def test_notes_of_what_was_kept_or_ignored(ingest: dict[str, Any]) -> None:
 def test_a_dataset_without_an_earlier_run_is_a_note(ingest: dict[str, Any]) -> None:
     (note,) = find_notes(ingest, SAME[:1], SETTINGS)
     assert note == "No earlier run of nih was accepted, to compare this one with."
+
+
+# --- All findings as labels ------------------------------------------------------------------
+
+
+def label_all(ingest: dict[str, Any], **counts: int) -> dict[str, Any]:
+    """The same data as the ingest tells of it where all findings are labels."""
+    names = ["no finding", "any finding"]
+    ingest |= {"labels": "findings", "class_names": names}
+    for own in ingest["splits"].values():
+        for one in own.values():
+            one["classes"] = dict(zip(names, one["classes"].values(), strict=True))
+            one["findings"] = {"Mass": 1, "Hernia": 1, "Pneumonia": 1} | counts
+    return ingest
+
+
+def test_a_rare_finding_that_a_split_lacks_is_a_note(ingest: dict[str, Any]) -> None:
+    label_all(ingest)
+    assert find_notes(ingest, SAME, SETTINGS) == []
+    for split in ("train", "test"):
+        ingest["splits"][split]["nih"]["findings"] |= {"Hernia": 0, "Pneumonia": 0}
+    assert problems(ingest) == []
+    in_train, in_test = find_notes(ingest, SAME, SETTINGS)
+    assert "nih: the train split has no image of Hernia, Pneumonia among its" in in_train
+    assert "cannot learn" in in_train
+    assert "not measured" in in_test
+
+
+@pytest.mark.parametrize("name", ["no finding", "any finding"])
+def test_a_split_without_any_finding_or_with_nothing_else_is_refused(
+    ingest: dict[str, Any], name: str
+) -> None:
+    label_all(ingest)["splits"]["val"]["nih"]["classes"][name] = 0
+    (found,) = problems(ingest)
+    assert found.check is Check.CLASSES
+    assert f"nih: the val split has no {name} image" in found.sentence

@@ -19,7 +19,14 @@ from tfx_bsl.coders import example_coder
 from components.data_gate.schema import FILE_NAME, CuratedSchema, curated_schema
 from components.example_gen.example import to_example as to_record
 from components.example_gen.quality import faults
-from components.example_gen.record import CLASS_NAMES, NORMAL, PNEUMONIA, ImageFacts, XrayFile
+from components.example_gen.record import (
+    CLASS_NAMES,
+    NORMAL,
+    PNEUMONIA,
+    ImageFacts,
+    XrayFile,
+    finding_labels,
+)
 from components.example_gen.settings import Quality
 from tests.components.data_gate.samples import PNG
 from tests.components.example_gen.samples import film, to_example
@@ -243,6 +250,30 @@ def test_what_names_an_image_or_stands_for_the_split_is_not_compared(
 def test_labels_are_the_classes(schema: schema_pb2.Schema) -> None:
     (domain,) = (one.int_domain for one in schema.feature if one.name == "label")
     assert (domain.min, domain.max) == (0, len(CLASS_NAMES) - 1)
+
+
+def test_findings_are_fourteen_labels_where_they_are_asked_for(tmp_path: Path) -> None:
+    multi_label = text_format.Parse(
+        curated_schema(DATASETS, labels="findings"), schema_pb2.Schema()
+    )
+    labels = finding_labels(("Mass",), "findings")
+    sound = to_example(film(1), "1", dataset="nih", findings=("Mass",), finding_labels=labels)
+    wrong = [
+        to_example(film(2), "2", dataset="nih", finding_labels=(2, *labels[1:])),
+        to_example(film(3), "3", dataset="nih", finding_labels=labels[1:]),
+        to_example(film(4), "4", dataset="nih"),
+    ]
+    assert anomalies(statistics([sound], tmp_path, multi_label), multi_label) == {}
+    for one in wrong:
+        found = anomalies(statistics([sound, one], tmp_path, multi_label), multi_label)
+        assert set(found) == {"finding_labels"}
+
+
+def test_labels_that_nobody_asked_for_are_an_anomaly(
+    tmp_path: Path, schema: schema_pb2.Schema
+) -> None:
+    one = to_example(film(1), finding_labels=finding_labels((), "findings"))
+    assert set(anomalies(statistics([one], tmp_path, schema), schema)) == {"finding_labels"}
 
 
 def test_the_node_puts_out_the_text_as_it_is(tmp_path: Path) -> None:

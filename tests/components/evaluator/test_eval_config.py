@@ -5,8 +5,10 @@ from collections.abc import Mapping
 import pytest
 from tensorflow_model_analysis.proto import config_pb2
 
+from components.evaluator import eval_config
 from components.evaluator.eval_config import AUC, DECISION, PROBABILITY, build_eval_config
 from components.evaluator.settings import EvaluatorSettings
+from components.example_gen.record import PATHOLOGIES
 
 BOTH = ("pediatric", "nih")
 
@@ -71,3 +73,27 @@ def test_the_two_outputs_are_measured_apart() -> None:
 def test_the_batch_size_is_fixed() -> None:
     config = build_eval_config(EvaluatorSettings(batch_size=7), BOTH)
     assert config.model_specs[0].inference_batch_size == 7
+
+
+def test_where_all_findings_are_labels_the_macro_auc_is_what_is_asked_for() -> None:
+    settings = EvaluatorSettings(min_auc={"nih": 0.7}, slices=("sex",))
+    config = build_eval_config(settings, ["nih"], "findings")
+    assert slices(config) == [[], ["dataset"], ["sex"]]
+    assert dict(config.model_specs[0].label_keys) == dict.fromkeys(
+        (PROBABILITY, DECISION), "finding_labels"
+    )
+    assert floors(config) == {(("dataset", "nih"),): 0.7}
+    macro, each, decisions = config.metrics_specs
+    assert macro.metrics[0].per_slice_thresholds
+    for spec in (each, decisions):
+        assert list(spec.binarize.class_ids.values) == list(range(len(PATHOLOGIES)))
+
+
+def test_an_edit_of_the_macro_auc_is_no_old_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    def config() -> config_pb2.EvalConfig:
+        return build_eval_config(EvaluatorSettings(), ["nih"], "findings")
+
+    before = config()
+    assert config() == before
+    monkeypatch.setattr(eval_config, "source_digest", lambda *_: "edited")
+    assert config() != before

@@ -163,8 +163,21 @@ def test_a_model_that_meets_its_floors_is_blessed_in_spite_of_undefined_slices(
 # --- Gates -----------------------------------------------------------------------------------
 
 
+def sliced(features: dict[str, str], n: int, positives: int, auc: float | None) -> SliceResult:
+    return SliceResult(
+        slice=features,
+        n=n,
+        positives=positives,
+        auc=auc,
+        sensitivity=0.9,
+        specificity=0.8,
+        ppv=0.7,
+        npv=0.9,
+    )
+
+
 def result(dataset: str, auc: float | None) -> SliceResult:
-    return SliceResult({"dataset": dataset}, 50, 20, auc, 0.9, 0.8, 0.7, 0.9)
+    return sliced({"dataset": dataset}, 50, 20, auc)
 
 
 @pytest.mark.parametrize(
@@ -193,8 +206,8 @@ def test_a_gate_says_what_was_compared(auc: float | None, passed: bool, sentence
 
 
 def test_every_dataset_is_judged_on_its_own_slice() -> None:
-    pooled = SliceResult({}, 100, 40, 0.99, 0.9, 0.9, 0.9, 0.9)
-    women = SliceResult({"dataset": "nih", "sex": "F"}, 20, 9, 0.99, 0.9, 0.9, 0.9, 0.9)
+    pooled = sliced({}, 100, 40, 0.99)
+    women = sliced({"dataset": "nih", "sex": "F"}, 20, 9, 0.99)
     slices = [pooled, result("nih", 0.6), result("pediatric", 0.98), women]
     gates = results.judge(slices, {"pediatric": 0.95, "nih": 0.7})
     assert [(gate.name, gate.passed) for gate in gates] == [

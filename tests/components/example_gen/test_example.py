@@ -11,7 +11,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import schema_utils
 
 from components.data_gate.schema import curated_schema
-from components.example_gen.record import PNEUMONIA
+from components.example_gen.record import PATHOLOGIES, PNEUMONIA, finding_labels
 from tests.components.example_gen.samples import encode, film, to_example
 
 ALWAYS = {
@@ -45,7 +45,10 @@ NIH = {
 }
 DICOM = {"modality": "bytes_list", "body_part": "bytes_list", "sex": "bytes_list"}
 
+MULTI_LABEL = {"finding_labels": "int64_list"}
+
 FILM = film(5)
+LABELS = tuple(int(name in ("Effusion", "Hernia")) for name in PATHOLOGIES)
 BOXES = ((0.25, 0.5, 0.125, 0.0625), (0.0, 0.0, 1.0, 1.0))
 
 
@@ -86,8 +89,9 @@ def kinds(one: tf.train.Example) -> dict[str, str]:
         (pediatric_example(), ALWAYS | PEDIATRIC),
         (nih_example(), ALWAYS | NIH),
         (dicom_example(), ALWAYS | DICOM),
+        (to_example(FILM, finding_labels=LABELS), ALWAYS | MULTI_LABEL),
     ],
-    ids=["bare", "pediatric", "nih", "dicom"],
+    ids=["bare", "pediatric", "nih", "dicom", "multi-label"],
 )
 def test_present_values_have_their_type_and_absent_ones_are_absent(
     one: tf.train.Example, expected: dict[str, str]
@@ -128,3 +132,16 @@ def test_values_come_back_by_the_curated_schema() -> None:
     assert values("image/colour", 0) == [0.0]
     assert -1 <= values("image/polarity", 0)[0] <= 1
     assert values("age_years", 1) == values("etiology", 2) == values("boxes", 2) == []
+
+
+def test_labels_of_the_findings_come_back_in_their_order() -> None:
+    schema = text_format.Parse(curated_schema(labels="findings"), schema_pb2.Schema())
+    spec = schema_utils.schema_as_feature_spec(schema).feature_spec
+    one = to_example(FILM, finding_labels=finding_labels(("Hernia", "Effusion"), "findings"))
+    parsed = tf.io.parse_single_example(one.SerializeToString(), spec)
+    assert parsed["finding_labels"].shape == (14,)
+    assert tuple(parsed["finding_labels"].numpy()) == LABELS
+
+
+def test_pneumonia_alone_is_no_list_of_labels() -> None:
+    assert finding_labels(("Pneumonia",), "pneumonia") == ()

@@ -27,7 +27,7 @@ from components.example_gen.component import XrayExampleGen
 from components.example_gen.datasets import registry
 from components.example_gen.datasets.listing import DatasetError
 from components.example_gen.datasets.source import Source
-from components.example_gen.record import CLASS_NAMES
+from components.example_gen.record import CLASS_NAMES, PATHOLOGIES, Labels
 from components.example_gen.settings import Quality, Split
 from components.example_gen.split import SPLITS, TEST_UNSAMPLED, divide
 from components.example_gen.synthetic.layouts import synthesize
@@ -35,6 +35,7 @@ from tests.components.example_gen import dicom_samples
 from tests.components.example_gen.dicom_samples import dicom, write_dicom
 from tests.components.example_gen.samples import (
     FRACTIONS,
+    NIH_HEADER,
     NIH_TABLE,
     encode,
     film,
@@ -109,9 +110,10 @@ def ingest(
     beam_args: Sequence[str] = IN_MEMORY,
     split: Split = BY_PATIENT,
     quality: Quality = QUARANTINE,
+    labels: Labels = "pneumonia",
 ) -> Ingest:
     """Run the executor as TFX does, with the settings of the component itself."""
-    ratio = {"nih": NORMALS_PER_PNEUMONIA}
+    ratio = {"nih": NORMALS_PER_PNEUMONIA} if labels == "pneumonia" else {}
     node = XrayExampleGen(
         sources={
             name: Source(
@@ -124,6 +126,7 @@ def ingest(
         quality=quality,
         fingerprint="",
         code="",
+        labels=labels,
     )
     examples, report = standard_artifacts.Examples(), IngestReport()
     examples.uri, report.uri = str(out / "examples"), str(out / "report")
@@ -263,6 +266,7 @@ def test_the_report_counts_what_was_written(ingested: Ingest) -> None:
                 "classes": {
                     wanted: sum(name == wanted for _, name in found) for wanted in CLASS_NAMES
                 },
+                "findings": {},
             }
             for dataset, found in by_dataset.items()
         }
@@ -483,7 +487,7 @@ def test_the_same_film_under_both_labels_is_left_out(tmp_path: Path) -> None:
 
     found = ingest(tmp_path, tmp_path / "out", datasets=["pediatric"])
 
-    assert found.report["left_out_files"]["same film under both labels"] == sorted(
+    assert found.report["left_out_files"]["same film under different labels"] == sorted(
         [str(film), str(copy)]
     )
     assert found.report["duplicates"]["near"]["across_labels"] == 1
@@ -509,3 +513,45 @@ def test_a_dataset_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="the nih dataset is in none of") as error:
         ingest(tmp_path, tmp_path / "out", datasets=["nih"])
     assert str(tmp_path / "nih") in str(error.value)
+
+
+def test_every_finding_is_a_label_where_that_is_asked_for(tmp_path: Path) -> None:
+    kinds = ("No Finding", "Infiltration|Pneumonia", "Hernia", "Effusion|Mass", "Broken rib")
+    root = tmp_path / "nih"
+    rows = []
+    for number in range(IMAGES):
+        name = f"{number:08d}_000.png"
+        rows.append(nih_row(name, findings=kinds[number % len(kinds)], patient=number))
+        write(root / "images" / name, encode(film(number)))
+    write(root / NIH_TABLE, "\n".join([NIH_HEADER, *rows]).encode())
+
+    found = ingest(tmp_path, tmp_path / "out", datasets=["nih"], labels="findings")
+
+    totals = collections.Counter[str]()
+    for split in SPLITS:
+        counts = collections.Counter[str]()
+        for one in found.splits[split]:
+            values = one.features.feature
+            names = {name.decode() for name in values["findings"].bytes_list.value}
+            labels = values["finding_labels"].int64_list.value
+            assert labels == [int(name in names) for name in PATHOLOGIES]
+            assert values["label"].int64_list.value == [int("Pneumonia" in names)]
+            counts.update(names)
+        (of_split,) = found.report["splits"][split].values()
+        assert of_split["findings"] == {name: counts[name] for name in PATHOLOGIES}
+        assert of_split["classes"]["no finding"] == counts["No Finding"]
+        assert sum(of_split["classes"].values()) == len(found.splits[split]) == of_split["images"]
+        totals += counts
+    each = IMAGES // len(kinds)
+    assert totals == dict.fromkeys(
+        ("No Finding", "Infiltration", "Pneumonia", "Hernia", "Effusion", "Mass"), each
+    )
+    assert found.report["left_out"] == {"finding that is none of the 14": each}
+    assert "<h2>Findings</h2>" in found.page
+
+
+def test_without_that_there_is_no_such_feature(ingested: Ingest) -> None:
+    for split in SPLITS:
+        for one in ingested.splits[split]:
+            assert "finding_labels" not in one.features.feature
+    assert "<h2>Findings</h2>" not in ingested.page

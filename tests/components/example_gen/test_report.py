@@ -33,6 +33,7 @@ def ingest(
     return report.Ingest(
         listings=[Listing("pediatric", tuple(files), left_out)],
         sources={"pediatric": Source(folder="/films")},
+        labels="pneumonia",
         split=Split.model_validate(method),
         quality=Quality(),
         surveyed=images,

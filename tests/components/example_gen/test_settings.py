@@ -28,6 +28,15 @@ def test_a_word_stands_for_the_method_and_the_mode() -> None:
         ({"datasets": {"nih": {}}, "quality": {"min_side": 0}}, "min_side"),
         ({"datasets": {"nih": {}}, "quality": {"min_polarity": math.nan}}, "min_polarity"),
         ({"datasets": {"nih": {}}, "quality": {"min_colour": 1}}, "min_colour"),
+        ({"datasets": {"nih": {}}, "labels": "finding"}, "'pneumonia' or 'findings'"),
+        (
+            {"datasets": {"nih": {}, "pediatric": {}}, "labels": "findings"},
+            "pediatric dataset tells No Finding and Pneumonia alone",
+        ),
+        (
+            {"datasets": {"nih": {"normals_per_pneumonia": 1}}, "labels": "findings"},
+            "datasets.nih.normals_per_pneumonia balances two classes",
+        ),
         ({"datasets": {"nih": {}}, "synthesize": {"images": {"pediatric": 50}}}, "name the same"),
     ],
 )
@@ -45,3 +54,9 @@ def test_a_ratio_is_a_positive_number(ratio: float) -> None:
 
 def test_nothing_is_left_out_to_balance_unless_it_is_asked_for() -> None:
     assert Source().normals_per_pneumonia is None
+
+
+def test_pneumonia_is_the_label_unless_all_findings_are_asked_for() -> None:
+    assert Data.model_validate({"datasets": {"nih": {}}}).labels == "pneumonia"
+    several = {"datasets": {"nih": {}, "dicom": {}}, "labels": "findings"}
+    assert Data.model_validate(several).labels == "findings"

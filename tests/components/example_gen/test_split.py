@@ -459,9 +459,21 @@ def test_duplicates_with_contradicting_labels_are_all_left_out() -> None:
     division = divide([*contradicting, image("4", "own")], PLAN)
     assert sizes(division) == [0, 0, 1]
     assert division.left_out == [
-        LeftOut(one.file.path, "same bytes under both labels", Fate.QUARANTINED)
+        LeftOut(one.file.path, "same bytes under different labels", Fate.QUARANTINED)
         for one in contradicting
     ]
+
+
+def test_findings_that_differ_contradict_each_other_where_they_are_labels() -> None:
+    def labelled(patient: str, *labels: int) -> Surveyed:
+        one = image(patient, "same")
+        return dataclasses.replace(
+            one, file=dataclasses.replace(one.file, finding_labels=tuple(labels))
+        )
+
+    alike = [labelled("1", 0, 1), labelled("2", 0, 1)]
+    assert sizes(divide(alike, PLAN)) == [0, 0, 1]
+    assert sizes(divide([*alike, labelled("3", 1, 1)], PLAN)) == [0, 0, 0]
 
 
 @given(surveyed=surveys())

@@ -17,7 +17,7 @@ from components.example_gen.datasets.listing import DatasetError, Fate
 from components.example_gen.images import imaging
 from components.example_gen.images.bad_image import BadImageError
 from components.example_gen.quality import faults
-from components.example_gen.record import FINDINGS, NORMAL, PNEUMONIA
+from components.example_gen.record import FINDINGS, NORMAL, PATHOLOGIES, PNEUMONIA
 from components.example_gen.settings import DatasetName, Quality
 from tests.components.example_gen.dicom_samples import write_dicom
 from tests.components.example_gen.samples import write_nih, write_pediatric
@@ -186,3 +186,22 @@ def test_a_file_that_goes_while_it_is_listed_stops_nothing(name: str, root: Path
     before = found.fingerprint()
     Path(found.files[0].path).unlink()
     assert found.fingerprint() != before
+
+
+def test_all_findings_are_labels_or_it_says_that_it_does_not_know_them(
+    name: str, root: Path
+) -> None:
+    assert set(registry.DATASETS[name].VOCABULARY) <= set(FINDINGS)
+    if set(registry.DATASETS[name].VOCABULARY) != set(FINDINGS):
+        with pytest.raises(DatasetError, match=rf"data\.labels=findings .* the {name} dataset"):
+            registry.list_files(name, root, labels="findings")
+        return
+    files = registry.list_files(name, root, labels="findings").files
+    assert len(files) == IMAGES
+    for file in files:
+        assert file.finding_labels == tuple(int(name in file.findings) for name in PATHOLOGIES)
+        assert file.label == file.finding_labels[PATHOLOGIES.index("Pneumonia")]
+
+
+def test_findings_are_no_labels_unless_that_is_asked_for(name: str, root: Path) -> None:
+    assert all(not file.finding_labels for file in registry.list_files(name, root).files)

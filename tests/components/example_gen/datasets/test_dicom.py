@@ -423,6 +423,17 @@ def test_a_table_of_another_name_with_other_columns(tmp_path: Path) -> None:
     assert file.label == PNEUMONIA
 
 
+def test_a_folder_does_not_tell_all_findings(tmp_path: Path) -> None:
+    for name in ("PNEUMONIA/a.dcm", "mass.dcm"):
+        write(tmp_path / name, a_film())
+    write_table(tmp_path, "mass.dcm,Mass")
+    found = dicom.list_files(tmp_path, SOURCE, "findings")
+    assert [named(file) for file in found.files] == ["mass.dcm"]
+    assert [(one.reason, one.fate) for one in found.left_out] == [
+        ("labelled by its folder, which tells of pneumonia alone", Fate.OUT_OF_SCOPE)
+    ]
+
+
 # --- Files -----------------------------------------------------------------------------------
 
 

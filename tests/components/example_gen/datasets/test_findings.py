@@ -4,9 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.example_gen.datasets.findings import parse_findings, usable_findings
+from components.example_gen.datasets.findings import (
+    Findings,
+    parse_findings,
+    usable_findings,
+)
 from components.example_gen.datasets.listing import Fate, LeftOut
-from components.example_gen.record import FINDINGS, NO_FINDING, NORMAL, PNEUMONIA
+from components.example_gen.record import FINDINGS, NO_FINDING, NORMAL, PATHOLOGIES, PNEUMONIA
 
 
 @pytest.mark.parametrize(
@@ -175,3 +179,70 @@ def test_any_text_has_findings_out_of_the_vocabulary(text: str) -> None:
     assert len(found.names) == len(set(found.names))
     assert (found.label == PNEUMONIA) == ("Pneumonia" in found.names)
     assert found.label != NORMAL or found.names == (NO_FINDING,)
+
+
+# --- All findings as labels ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "names"),
+    [
+        ("No Finding", NORMAL, (NO_FINDING,)),
+        ("Mass|Nodule", NORMAL, ("Mass", "Nodule")),
+        ("Pleural thickening", NORMAL, ("Pleural_Thickening",)),
+        ("Effusion|Pneumonia", PNEUMONIA, ("Effusion", "Pneumonia")),
+        ("lobar pneumonia", PNEUMONIA, ("Pneumonia",)),
+        # What is no finding of these 14 says nothing about them.
+        ("Mass|Broken rib", NORMAL, ("Mass",)),
+        ("Mass|old fracture", NORMAL, ("Mass",)),
+    ],
+)
+def test_an_image_of_any_known_finding_is_in_scope(
+    text: str, label: int, names: tuple[str, ...]
+) -> None:
+    found = usable_findings(text, "a.png", "findings")
+    assert isinstance(found, Findings)
+    assert (found.label, found.names) == (label, names)
+
+
+@pytest.mark.parametrize("text", ["Broken rib", "No Finding|Broken rib", "", "-1", "abnormal"])
+def test_what_none_of_the_findings_is_said_of_is_out_of_scope(text: str) -> None:
+    assert usable_findings(text, "a.png", "findings") == LeftOut(
+        "a.png", "finding that is none of the 14", Fate.OUT_OF_SCOPE
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no effusion",
+        "Mass|possible nodule",
+        "Pneumonia|r/o effusion",
+        "no effusion, consolidation",
+        "effusion, none",
+        "Mass|?",
+        "Effusion|negative",
+        "large pleural effusion",
+        "pleural_thickening?",
+        "no pneumonia",
+    ],
+)
+def test_what_denies_or_doubts_any_finding_is_not_read(text: str) -> None:
+    assert usable_findings(text, "a.png", "findings") == LeftOut(
+        "a.png", "findings that cannot be read", Fate.BAD_ROW
+    )
+
+
+@given(st.lists(st.sampled_from(PATHOLOGIES), min_size=1, max_size=14, unique=True))
+def test_any_findings_of_the_vocabulary_are_read(names: list[str]) -> None:
+    found = usable_findings("|".join(names), "a.png", "findings")
+    assert isinstance(found, Findings)
+    assert found.names == tuple(names)
+
+
+@given(st.text())
+def test_no_text_means_other_than_with_pneumonia_alone(text: str) -> None:
+    """Asked for more, it may be left out, but never be read as the contrary."""
+    alone, among = (usable_findings(text, "", labels) for labels in ("pneumonia", "findings"))
+    if isinstance(alone, Findings) and isinstance(among, Findings):
+        assert alone.label == among.label
