@@ -19,6 +19,7 @@ from components.grad_cam.settings import GradCamSettings
 from components.settings import Settings
 from components.trainer.settings import TrainerSettings
 from components.transform.settings import TransformSettings
+from components.tuner.settings import TunerSettings
 
 # The name of the servable, whatever the experiment.
 MODEL_NAME = "cxr"
@@ -50,6 +51,7 @@ class Config(Settings):
       data: what is read, and how it is divided.
       data_gate: which data is refused.
       transform: what the network is fed.
+      tuner: how the head's hyperparameters are searched for, if at all.
       trainer: how the classifier is made.
       evaluator: what is measured and asked for.
       grad_cam: which cases are explained.
@@ -62,6 +64,7 @@ class Config(Settings):
     data: Data
     data_gate: DataGateSettings = DataGateSettings()
     transform: TransformSettings = TransformSettings()
+    tuner: TunerSettings = TunerSettings()
     trainer: TrainerSettings = TrainerSettings()
     evaluator: EvaluatorSettings = EvaluatorSettings()
     grad_cam: GradCamSettings = GradCamSettings()

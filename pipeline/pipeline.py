@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from tfx import v1 as tfx
 from tfx.orchestration.metadata import ConnectionConfigType
@@ -12,6 +13,7 @@ from components.data_gate.artifacts import StatisticsBaseline
 from components.data_gate.component import DataGate, DataReport
 from components.data_gate.schema import CuratedSchema, curated_schema
 from components.data_gate.slices import statistics_options
+from components.errors import InputError
 from components.evaluator.eval_config import build_eval_config
 from components.example_gen.component import XrayExampleGen
 from components.example_gen.split import TEST, TEST_UNSAMPLED, TRAIN, VALIDATION
@@ -59,7 +61,14 @@ def create_pipeline(
       config: the experiment.
       places: where it reads and writes.
       metadata: connection to ML Metadata, for runners that do not bring their own.
+
+    Raises:
+      InputError: if the experiment needs earlier runs, and the engine does not find them.
     """
+    if config.trainer.warm_start and not places.remembers:
+        raise InputError(
+            "trainer.warm_start: this engine finds no models of earlier runs: leave it out"
+        )
     datasets = config.data.datasets
     example_gen = XrayExampleGen(
         sources={
@@ -129,21 +138,45 @@ def create_pipeline(
     # What follows works on data that the gate let pass, and need not know of it.
     transform.add_upstream_node(data_gate)
 
+    learning: dict[str, Any] = {
+        "examples": examples,
+        "transform_graph": transform.outputs["transform_graph"],
+        "schema": schema,
+        "train_args": tfx.proto.TrainArgs(splits=[TRAIN]),
+        "eval_args": tfx.proto.EvalArgs(splits=[VALIDATION]),
+    }
+    learnt: dict[str, Any] = {
+        "settings": config.trainer.model_dump(mode="json"),
+        "labels": config.data.labels,
+        "image_size": config.transform.image_size,
+        "preprocessing": source_digest("transform"),
+        # A weights file that was replaced under its name is another one.
+        "weights": weights_fingerprint(config.trainer.weights),
+    }
+
+    tuner = tfx.components.Tuner(
+        tuner_fn="components.tuner.tuner_fn.tuner_fn",
+        custom_config=learnt
+        | {
+            "tuner": config.tuner.model_dump(mode="json"),
+            "code": source_digest("tuner", "trainer", "transform"),
+        },
+        **learning,
+    )
+
+    # None in the first run, and where no model was blessed yet.
+    last_model = tfx.dsl.Resolver(
+        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+    ).with_id("LastBlessedModel")
+
     trainer = tfx.components.Trainer(
         run_fn="components.trainer.run_fn.run_fn",
-        examples=examples,
-        transform_graph=transform.outputs["transform_graph"],
-        schema=schema,
-        train_args=tfx.proto.TrainArgs(splits=[TRAIN]),
-        eval_args=tfx.proto.EvalArgs(splits=[VALIDATION]),
-        custom_config={
-            "settings": config.trainer.model_dump(mode="json"),
-            "image_size": config.transform.image_size,
-            "preprocessing": source_digest("transform"),
-            # A weights file that was replaced under its name is another one.
-            "weights": weights_fingerprint(config.trainer.weights),
-            "code": source_digest("trainer", "transform"),
-        },
+        hyperparameters=tuner.outputs["best_hyperparameters"] if config.tuner.enabled else None,
+        base_model=last_model.outputs["model"] if config.trainer.warm_start else None,
+        custom_config=learnt | {"code": source_digest("trainer", "transform")},
+        **learning,
     )
     model = trainer.outputs["model"]
 
@@ -194,6 +227,8 @@ def create_pipeline(
             data_report,
             data_gate,
             transform,
+            *([tuner] if config.tuner.enabled else []),
+            *([last_model] if config.trainer.warm_start else []),
             trainer,
             evaluator,
             *([unsampled_evaluator] if balanced else []),

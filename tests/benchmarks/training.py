@@ -26,6 +26,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from components.trainer.embedding import Embedder, embed, read_index
+from components.trainer.embedding_cache import EmbeddingCache
+from components.trainer.head_training import Embedded, balanced_class_weights, train_head
 
 from components.example_gen import example
 from components.example_gen.datasets import pediatric
@@ -34,10 +37,7 @@ from components.example_gen.record import CLASS_NAMES, XrayFile
 from components.example_gen.synthetic import layouts
 from components.trainer.backbones import build_backbone
 from components.trainer.classifier import build_classifier, build_head
-from components.trainer.embedding import Embedder, embed, read_index
-from components.trainer.embedding_cache import EmbeddingCache
 from components.trainer.frozen import resolve_precision
-from components.trainer.head_training import Embedded, balanced_class_weights, train_head
 from components.trainer.settings import TrainerSettings
 from components.transform import preprocessing
 

@@ -9,12 +9,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from components.trainer.embedding import Embedder, embed
+from components.trainer.embedding_cache import EmbeddingCache
 
 from components.errors import InputError
 from components.trainer import backbones
 from components.trainer.backbones import BACKBONES, Backbone, build_backbone
-from components.trainer.embedding import Embedder, embed
-from components.trainer.embedding_cache import EmbeddingCache
 from components.transform.preprocessing import preprocess
 from tests.components.trainer.samples import (
     SIDE,

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-
-from components.trainer import run_fn as module
 from components.trainer.embedding import Embedder
 from components.trainer.head_training import TrainingError
+
+from components.trainer import run_fn as module
 from tests.components.trainer.conftest import Trained, read_contract
 
 
