@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import stat
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -115,7 +116,8 @@ class ActivationCache:
         if rows.shape != (len(names), *self._shape) or rows.dtype != self._stored:
             raise ValueError(f"{len(names)} names, and rows of {rows.dtype} {rows.shape}")
         self._rows |= {name: (rows, place) for place, name in enumerate(names)}
-        for file in (data, index):
+        # The index goes first when it is evicted: what has none is not read.
+        for file in (index, data):
             os.utime(file)
             self.files.add(file)
 
@@ -129,19 +131,28 @@ def evict(root: Path, max_bytes: float, in_use: Iterable[Path] = ()) -> None:
       in_use: files that stay in any case; where they alone are more, a warning says so.
     """
     protected = set(in_use)
-    files = [(path, path.stat()) for path in root.rglob("*") if path.is_file()]
+    files = [(path, facts) for path in root.rglob("*") if (facts := _facts(path))]
     total = sum(facts.st_size for _, facts in files)
-    for path, facts in sorted(files, key=lambda one: one[1].st_mtime):
+    for path, facts in sorted(files, key=lambda one: (one[1].st_mtime_ns, one[0])):
         if total <= max_bytes:
             return
         if path not in protected:
-            path.unlink(missing_ok=True)  # another process may be at it, too
+            path.unlink(missing_ok=True)
             total -= facts.st_size
     if total > max_bytes:
         progress.warn(
             f"the cache in {root} holds {total / 2**30:.1f} GiB, all of it in use, where "
             f"trainer.cache.max_gib allows {max_bytes / 2**30:.1f}"
         )
+
+
+def _facts(path: Path) -> os.stat_result | None:
+    """Of a file; none of a folder, nor of what another process has deleted since it was listed."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return None
+    return facts if stat.S_ISREG(facts.st_mode) else None
 
 
 def _write_aside(path: Path, write: Callable[[IO[bytes]], Any]) -> None:

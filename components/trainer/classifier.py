@@ -53,11 +53,11 @@ def build_tail(suffix: keras.Model, head: keras.Model) -> keras.Model:
       head: pooled maps to logits, see `build_head`.
 
     Returns:
-      A model from activations to logits, float32 [N, outputs], that shares the weights of both. Its
-      batch normalisation is in inference mode, also in training.
+      A model from activations to logits, float32 [N, outputs], that shares the weights of both. The
+      suffix is in inference mode, also in training.
     """
     activations = keras.Input(suffix.input_shape[1:], name="activations")
-    maps = suffix(activations, training=False)
+    maps = _InInference(suffix, name="suffix")(activations)
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(maps)
     return keras.Model(activations, head(pooled), name="tail")
 
@@ -87,3 +87,19 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
         # It standardises with constants that it made of its weights, and set_weights leaves them.
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()
+
+
+class _InInference(keras.layers.Layer):
+    """A network in inference mode, whatever the mode of the model that it is part of.
+
+    To call it with `training=False` is not enough: in training, a functional model hands its own
+    mode down to every layer in it.
+    """
+
+    def __init__(self, network: keras.Model, name: str):
+        super().__init__(name=name)
+        self.network = network
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        """The network's answer."""
+        return self.network(inputs, training=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
@@ -23,22 +23,23 @@ def prepare(devices: Devices) -> None:
 
 
 @contextlib.contextmanager
-def on_devices(model: keras.Model, devices: Devices) -> Iterator[keras.Model]:
-    """A model as the devices need it, within the scope to compile and train it in.
+def on_devices(devices: Devices) -> Iterator[Callable[[keras.Model], keras.Model]]:
+    """The scope to build, compile and train a model in, as the devices need it.
 
     Args:
-      model: in float32, on one device.
       devices: of the settings.
 
     Yields:
-      The model itself where nothing is asked for; else a twin with its weights, mirrored on all
-      GPUs (on all CPU devices, where there is no GPU), or computing in float16.
+      A function from a float32 network to what takes its place in the model: itself where nothing
+      is asked for; else a twin with its weights, mirrored on all GPUs (on all CPU devices, where
+      there is no GPU), or computing in float16.
     """
     if devices.strategy == "one" and not devices.mixed_precision:
-        yield model
+        yield lambda network: network
         return
+    policy = "mixed_float16" if devices.mixed_precision else "float32"
     with _strategy(devices).scope():
-        yield _twin(model, "mixed_float16" if devices.mixed_precision else "float32")
+        yield lambda network: _twin(network, policy)
 
 
 def _strategy(devices: Devices) -> tf.distribute.Strategy:
@@ -49,13 +50,13 @@ def _strategy(devices: Devices) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy([name for name in names if f":{kind}:" in name])
 
 
-def _twin(model: keras.Model, policy: str) -> keras.Model:
+def _twin(network: keras.Model, policy: str) -> keras.Model:
     def clone(layer: keras.Layer) -> keras.Layer:
         # What standardises is as exact as before: rounding there costs most.
         exact = isinstance(layer, (keras.layers.Normalization, keras.layers.Rescaling))
         dtype = "float32" if exact else policy
         return type(layer).from_config(layer.get_config() | {"dtype": dtype})
 
-    twin = keras.models.clone_model(model, clone_function=clone, recursive=True)
-    copy_weights(model, twin)
+    twin = keras.models.clone_model(network, clone_function=clone, recursive=True)
+    copy_weights(network, twin)
     return twin

@@ -167,9 +167,11 @@ class _Report(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         logs = logs or {}
-        if not np.isfinite(logs["loss"]):
+        # The last step of an epoch may spoil the weights: only validation sees them after it.
+        loss = logs["loss"] if not np.isfinite(logs["loss"]) else logs["val_loss"]
+        if not np.isfinite(loss):
             raise TrainingError(
-                f"{self._phase.name}: the loss is {logs['loss']} after epoch {epoch + 1}: lower "
+                f"{self._phase.name}: the loss is {loss} after epoch {epoch + 1}: lower "
                 f"{self._phase.setting}, or look for broken images"
             )
         self._done += 1

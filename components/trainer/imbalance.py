@@ -90,7 +90,7 @@ def balance(labels: np.ndarray, names: Sequence[str], settings: TrainerSettings)
       settings: of the Trainer.
 
     Raises:
-      TrainingError: if there is one output, and one of its classes has no image.
+      TrainingError: if no output has images of both classes.
     """
     count, outputs = labels.shape
     positives = labels.sum(axis=0)
@@ -103,6 +103,11 @@ def balance(labels: np.ndarray, names: Sequence[str], settings: TrainerSettings)
         raise TrainingError(
             f"all {count} images to train on are {present} {names[0]}: there is nothing to tell "
             "apart; give the training split images of both classes"
+        )
+    if len(missing) == outputs:
+        raise TrainingError(
+            f"none of the {outputs} findings is on some of the {count} images to train on and not "
+            "on others: there is nothing to tell apart"
         )
     if missing:
         progress.warn(f"no two classes to learn from in the training split: {', '.join(missing)}")

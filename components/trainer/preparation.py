@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -115,8 +115,10 @@ class Preparation:
             network.frozen,
             preprocess,
             preprocess_digest=preprocess_digest,
-            precision=self._precision,
+            # Where all of it learns the frozen part picks a channel, and has nothing to round.
+            precision=self._precision if network.frozen.weights else FLOAT32,
         )
+        self._opened: list[ActivationCache] = []
         self._cache = self._open(self._part.key)
 
     def split(self, name: str, patterns: Sequence[str], *, views: bool = False) -> Prepared:
@@ -139,8 +141,6 @@ class Preparation:
         caches = [self._cache]
         if views:
             caches += self._views(index)
-        in_use = [file for cache in {id(c): c for c in caches}.values() for file in cache.files]
-        evict(self._cache_root, self._settings.cache.max_gib * _GIB, in_use)
 
         def rows(indices: np.ndarray, view: int) -> np.ndarray:
             names = [activations.view_name(index.sha256[i], view) for i in indices]
@@ -154,6 +154,15 @@ class Preparation:
             return Prepared(index, Split(in_memory(arrays), index.labels, count), None)
         arrays = [self._pooled(kept, view) for view in range(count + 1)]
         return Prepared(index, Split(in_memory(arrays), index.labels, count), kept)
+
+    def evict(self, in_use: Iterable[Path]) -> None:
+        """Keep the caches within the size that the settings allow, when every split is prepared.
+
+        Args:
+          in_use: files in the cache folder that must stay, beside what the splits are read from.
+        """
+        own = [file for cache in self._opened for file in cache.files]
+        evict(self._cache_root, self._settings.cache.max_gib * _GIB, [*own, *in_use])
 
     def _views(self, index: Index) -> list[ActivationCache]:
         augmentation = self._settings.augmentation
@@ -170,7 +179,9 @@ class Preparation:
     def _open(self, key: str) -> ActivationCache:
         # Embeddings are small, and standardisation magnifies what rounding does to them.
         dtype = FLOAT32 if self._network.suffix is None else self._settings.cache.dtype
-        return ActivationCache(self._cache_root, f"{key}-{dtype}", self._part.shape, dtype)
+        cache = ActivationCache(self._cache_root, f"{key}-{dtype}", self._part.shape, dtype)
+        self._opened.append(cache)
+        return cache
 
     def _pooled(self, kept: Split, view: int) -> np.ndarray:
         """Activations through the unfrozen part as it is now, pooled: float32 [N, features]."""
@@ -241,7 +252,7 @@ def build_network(
         return Network(backbone, cut.prefix, cut.suffix)
     # All of it learns: what is kept are the images, of whose equal channels one will do.
     grey = keras.Input((image_size, image_size, 1), name="grey")
-    suffix = keras.Model(grey, backbone(keras.ops.repeat(grey, 3, axis=-1)))
+    suffix = keras.Model(grey, backbone(keras.layers.Concatenate(name="channels")([grey] * 3)))
     return Network(backbone, keras.Model(image, image[..., :1]), suffix)
 
 

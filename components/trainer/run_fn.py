@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +68,11 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         "train": preparation.split("train", fn_args.train_files, views=True),
         "val": preparation.split("val", fn_args.eval_files),
     }
-    workplace = Workplace(
-        unfinished=root / _UNFINISHED / _training_key(settings, config, weights_sha256, splits),
-        log_dir=Path(fn_args.model_run_dir),
-    )
+    head = start and start.get_layer(HEAD)
+    start_sha256 = weights_digest(head) if head else "cold"
+    key = _training_key(settings, config, [weights_sha256, start_sha256], splits)
+    workplace = Workplace(unfinished=root / _UNFINISHED / key, log_dir=Path(fn_args.model_run_dir))
+    preparation.evict(in_use=workplace.unfinished.glob("*"))
     trained = train(
         network,
         splits["train"],
@@ -79,7 +80,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         task.outputs,
         settings,
         workplace,
-        start=start and start.get_layer(HEAD),
+        start=head,
     )
     validation = splits["val"].index
     outputs = fit_outputs(
@@ -158,13 +159,13 @@ def _per_class(task: Task, index: Index) -> dict[str, int]:
 def _training_key(
     settings: TrainerSettings,
     config: Mapping[str, Any],
-    weights_sha256: str,
+    weights_sha256: Sequence[str],
     splits: Mapping[str, Prepared],
 ) -> str:
     """What tells this training from every other: a state is taken up by its own training alone."""
     return digest(
         settings.model_dump_json(exclude={"cache": {"folder", "max_gib"}}),
-        weights_sha256,
+        *weights_sha256,
         str(config["image_size"]),
         config["preprocessing"],
         config["code"],

@@ -156,7 +156,7 @@ def train_head(
     )
     # A model around it: what is compiled is saved with its loss, and plain Keras knows not ours.
     trained = keras.Model(head.input, head.output)
-    _compile(trained, settings.learning_rate, imbalance, settings)
+    _compile(trained, keras.optimizers.Adam(settings.learning_rate), imbalance, settings)
     return head, _fit(trained, train, validation, imbalance, settings, phase)
 
 
@@ -200,8 +200,13 @@ def fine_tune(
         log_dir=workplace.log_dir / "fine_tuning",
     )
     before = tail.get_weights()
-    with on_devices(tail, settings.devices) as trained:
-        _compile(trained, settings.fine_tuning.learning_rate, imbalance, settings)
+    with on_devices(settings.devices) as placed:
+        trained = build_tail(placed(suffix), placed(head))
+        optimizer: keras.Optimizer = keras.optimizers.Adam(settings.fine_tuning.learning_rate)
+        if settings.devices.mixed_precision:
+            # Small gradients are zero in float16.
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        _compile(trained, optimizer, imbalance, settings)
         loss_before = trained.evaluate(
             Batches(validation, settings.batch_size), verbose=0, return_dict=True
         )["loss"]
@@ -222,12 +227,12 @@ def predict_logits(model: keras.Model, split: Split) -> np.ndarray:
 
 
 def _compile(
-    model: keras.Model, learning_rate: float, imbalance: Imbalance, settings: TrainerSettings
+    model: keras.Model, optimizer: keras.Optimizer, imbalance: Imbalance, settings: TrainerSettings
 ) -> None:
     outputs = imbalance.labels.shape[1]
     several = {"multi_label": True, "num_labels": outputs} if outputs > 1 else {}
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
+        optimizer=optimizer,
         loss=imbalances.loss(imbalance, settings),
         metrics=[keras.metrics.AUC(from_logits=True, name="auc", **several)],
     )

@@ -19,9 +19,15 @@ from components.example_gen import record
 from components.trainer.backbones import BACKBONES, Backbone, build_backbone
 from components.trainer.run_fn import run_fn
 from components.transform.preprocessing_fn import preprocessing_fn
-from tests.components.trainer.samples import SIDE, make_example, small_network, write_records
+from tests.components.trainer.samples import (
+    SIDE,
+    SMALL_BLOCKS,
+    make_example,
+    small_network,
+    write_records,
+)
 
-SMALL = Backbone(small_network, "imagenet")
+SMALL = Backbone(small_network, "imagenet", SMALL_BLOCKS)
 
 
 @pytest.fixture
@@ -82,7 +88,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory, transform_graph: Path) -> 
         "nowhere": [str(root / "examples" / "Split-nowhere" / "*")],
     }
 
-    def run(name: str, train: str = "train", val: str = "val", **settings: Any) -> Path:
+    def run(
+        name: str,
+        train: str = "train",
+        val: str = "val",
+        base_model: Path | None = None,
+        hyperparameters: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> Path:
         defaults = {"cache": {"folder": str(root / "cache")}, "epochs": 8, "head": {"units": 16}}
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(BACKBONES, "DenseNet121", SMALL)
@@ -93,8 +106,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory, transform_graph: Path) -> 
                     transform_output=str(transform_graph),
                     serving_model_dir=str(root / name / "Format-Serving"),
                     model_run_dir=str(root / name / "logs"),
+                    base_model=base_model and str(base_model),
+                    hyperparameters=hyperparameters,
                     custom_config={
                         "settings": defaults | settings,
+                        "labels": "pneumonia",
                         "image_size": SIDE,
                         "preprocessing": "as tested",
                         "code": "as tested",

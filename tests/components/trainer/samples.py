@@ -14,6 +14,8 @@ from components.example_gen import record
 from tests import examples
 
 SIDE = 64
+# The first layer of each block of the small network.
+SMALL_BLOCKS = ("convolution", "convolution_2")
 
 
 def draw_film(number: int, label: int) -> bytes:
@@ -52,11 +54,17 @@ def image_of(one: tf.train.Example) -> bytes:
 def small_network(
     include_top: bool, weights: str | None, input_shape: tuple[int, int, int]
 ) -> keras.Model:
-    """Built as those of `keras.applications` are; there is no network to fetch weights from."""
+    """Built as those of `keras.applications` are, of two blocks (see `SMALL_BLOCKS`).
+
+    There is no network to fetch weights from.
+    """
     if weights is not None:
         raise Exception("URL fetch failure")
     image = keras.Input(input_shape)
     x = keras.layers.Conv2D(8, 5, strides=4, name="convolution")(image)
     x = keras.layers.BatchNormalization(name="normalisation")(x)
     x = keras.layers.ReLU(name="relu")(x)
+    x = keras.layers.Conv2D(8, 3, padding="same", name="convolution_2")(x)
+    x = keras.layers.BatchNormalization(name="normalisation_2")(x)
+    x = keras.layers.ReLU(name="relu_2")(x)
     return keras.Model(image, x, name="small")
