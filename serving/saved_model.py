@@ -74,6 +74,14 @@ class SavedModelPredictor(Predictor):
         threshold = (self.contract.get("operating_point") or {}).get("threshold")
         return None if threshold is None else float(threshold)
 
+    @property
+    def thresholds(self) -> Mapping[str, float]:
+        """See `Predictor.thresholds`."""
+        return {
+            output["name"]: float(output["operating_point"]["threshold"])
+            for output in self.contract.get("outputs", ())
+        }
+
     def run(self, images: Sequence[bytes]) -> Mapping[str, Any]:
         """See `Predictor.run`; outputs are NumPy arrays."""
         tensor = self._tf.constant(list(images), self._tf.string)
