@@ -60,7 +60,7 @@ def create_pipeline(
       places: where it reads and writes.
       metadata: connection to ML Metadata, for runners that do not bring their own.
     """
-    datasets = config.data.datasets
+    datasets, labels = config.data.datasets, config.data.labels
     example_gen = XrayExampleGen(
         sources={
             name: source.model_copy(update={"folder": places.sources[name]})
@@ -68,6 +68,7 @@ def create_pipeline(
         },
         split=config.data.split,
         quality=config.data.quality,
+        labels=labels,
         fingerprint=places.fingerprint,
         code=source_digest(
             "example_gen", "example_gen/datasets", "example_gen/images", packages=DECODERS
@@ -75,7 +76,7 @@ def create_pipeline(
     ).with_beam_pipeline_args(beam_args(config.beam.workers or ALL_CORES))
     examples = example_gen.outputs["examples"]
 
-    schema_gen = CuratedSchema(text=curated_schema(datasets, config.data.quality))
+    schema_gen = CuratedSchema(text=curated_schema(datasets, config.data.quality, labels))
     schema = schema_gen.outputs["schema"]
 
     # The schema tells TFDV what is an image, of which it then counts no distinct values.
@@ -138,6 +139,7 @@ def create_pipeline(
         eval_args=tfx.proto.EvalArgs(splits=[VALIDATION]),
         custom_config={
             "settings": config.trainer.model_dump(mode="json"),
+            "labels": labels,
             "image_size": config.transform.image_size,
             "preprocessing": source_digest("transform"),
             # A weights file that was replaced under its name is another one.
@@ -150,7 +152,7 @@ def create_pipeline(
     evaluator = tfx.components.Evaluator(
         examples=examples,
         model=model,
-        eval_config=build_eval_config(config.evaluator, gated=datasets),
+        eval_config=build_eval_config(config.evaluator, gated=datasets, labels=labels),
         example_splits=[TEST],
     )
 
@@ -168,6 +170,7 @@ def create_pipeline(
         examples=examples,
         model=model,
         split=TEST,
+        finding=config.grad_cam.finding if labels == "findings" else "",
         cases=config.grad_cam.cases,
         opacity=config.grad_cam.opacity,
         seed=config.grad_cam.seed,
@@ -183,7 +186,8 @@ def create_pipeline(
     )
 
     return tfx.dsl.Pipeline(
-        pipeline_name=f"{MODEL_NAME}-{config.name}",
+        # Kubeflow takes neither underscores nor capitals.
+        pipeline_name=f"{MODEL_NAME}-{config.name}".replace("_", "-").lower(),
         pipeline_root=places.pipeline_root,
         components=[
             example_gen,

@@ -91,7 +91,7 @@ def test_what_the_summary_names_is_there(workspace: Workspace) -> None:
     pushed = Path(summary["pushed"]["path"])
     assert (pushed / "saved_model.pb").is_file()
     contract = json.loads((pushed / "assets.extra/model_contract.json").read_text())
-    assert contract["operating_point"] == summary["model"]["operating_point"]
+    assert contract["outputs"] == summary["model"]["outputs"]
     page = Path(summary["paths"]["grad_cam"]).read_text()
     assert page.count("data:image/png;base64,") >= 4
     events = list(Path(summary["paths"]["tensorboard"]).rglob("events.out.tfevents*"))
@@ -104,7 +104,8 @@ def test_the_pushed_model_predicts(workspace: Workspace) -> None:
     finished = workspace.cxr("predict", *map(str, films), "--model", "runs/demo", "--json")
     assert finished.code == 0, finished.text
     answer = json.loads(finished.out)
-    threshold = workspace.summary()["model"]["operating_point"]["threshold"]
+    (output,) = workspace.summary()["model"]["outputs"]
+    threshold = output["operating_point"]["threshold"]
     assert len(answer["predictions"]) == len(films)
     for one in answer["predictions"]:
         assert one["decision"] == (one["probability"] >= threshold)
