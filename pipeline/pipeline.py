@@ -69,7 +69,7 @@ def create_pipeline(
         raise InputError(
             "trainer.warm_start: this engine finds no models of earlier runs: leave it out"
         )
-    datasets = config.data.datasets
+    datasets, labels = config.data.datasets, config.data.labels
     example_gen = XrayExampleGen(
         sources={
             name: source.model_copy(update={"folder": places.sources[name]})
@@ -77,6 +77,7 @@ def create_pipeline(
         },
         split=config.data.split,
         quality=config.data.quality,
+        labels=labels,
         fingerprint=places.fingerprint,
         code=source_digest(
             "example_gen", "example_gen/datasets", "example_gen/images", packages=DECODERS
@@ -84,7 +85,7 @@ def create_pipeline(
     ).with_beam_pipeline_args(beam_args(config.beam.workers or ALL_CORES))
     examples = example_gen.outputs["examples"]
 
-    schema_gen = CuratedSchema(text=curated_schema(datasets, config.data.quality))
+    schema_gen = CuratedSchema(text=curated_schema(datasets, config.data.quality, labels))
     schema = schema_gen.outputs["schema"]
 
     # The schema tells TFDV what is an image, of which it then counts no distinct values.
@@ -147,7 +148,7 @@ def create_pipeline(
     }
     learnt: dict[str, Any] = {
         "settings": config.trainer.model_dump(mode="json"),
-        "labels": config.data.labels,
+        "labels": labels,
         "image_size": config.transform.image_size,
         "preprocessing": source_digest("transform"),
         # A weights file that was replaced under its name is another one.
@@ -183,7 +184,7 @@ def create_pipeline(
     evaluator = tfx.components.Evaluator(
         examples=examples,
         model=model,
-        eval_config=build_eval_config(config.evaluator, gated=datasets),
+        eval_config=build_eval_config(config.evaluator, gated=datasets, labels=labels),
         example_splits=[TEST],
     )
 
@@ -201,6 +202,7 @@ def create_pipeline(
         examples=examples,
         model=model,
         split=TEST,
+        finding=config.grad_cam.finding if labels == "findings" else "",
         cases=config.grad_cam.cases,
         opacity=config.grad_cam.opacity,
         seed=config.grad_cam.seed,
@@ -216,7 +218,8 @@ def create_pipeline(
     )
 
     return tfx.dsl.Pipeline(
-        pipeline_name=f"{MODEL_NAME}-{config.name}",
+        # Kubeflow takes neither underscores nor capitals.
+        pipeline_name=f"{MODEL_NAME}-{config.name}".replace("_", "-").lower(),
         pipeline_root=places.pipeline_root,
         components=[
             example_gen,

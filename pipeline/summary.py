@@ -8,7 +8,7 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from tfx.utils import path_utils
 
@@ -19,6 +19,8 @@ from components.trainer.export import CONTRACT, KERAS_FOLDER
 from pipeline.config import Config
 from pipeline.pipeline import UNSAMPLED_EVALUATOR
 from pipeline.run_record import NodeRecord, Output
+
+Slices: TypeAlias = Sequence[results.SliceResult] | Sequence[results.MultiLabelResult]
 
 BLESSED, REFUSED = "blessed", "refused"
 _PACKAGES = ("cxr", "tfx", "tensorflow", "keras", "tensorflow-model-analysis", "apache-beam")
@@ -44,7 +46,8 @@ def summarize(
       log: the log file of the run.
 
     Returns:
-      Plain data: `verdict`, `gates`, `metrics` (one entry per slice, with n and positives),
+      Plain data: `labels`, `verdict`, `gates`, `metrics` (one entry per slice, with n and
+      positives; where all findings are labels, with the macro AUC and the same for each finding),
       `metrics_unsampled` (the same before test images were balanced), `data`,
       `data_gate` (what it found), `model`, `pushed`, `nodes`, `versions` and `paths`.
     """
@@ -52,7 +55,7 @@ def summarize(
     blessing = nodes["Evaluator"].outputs["blessing"]
     model = nodes["Trainer"].outputs["model"]
     data_report = nodes["DataReport"].outputs["report"]
-    slices = results.load_slices(evaluation.uri)
+    slices = _load(config, evaluation.uri)
     floors = {
         dataset: floor
         for dataset, floor in config.evaluator.min_auc.items()
@@ -62,6 +65,7 @@ def summarize(
     return {
         "experiment": config.name,
         "description": config.description,
+        "labels": config.data.labels,
         "verdict": BLESSED if blessing.properties.get("blessed") else REFUSED,
         "gates": [dataclasses.asdict(gate) for gate in results.judge(slices, floors)],
         "metrics": _metrics(config, slices),
@@ -106,7 +110,13 @@ def summarize(
     }
 
 
-def _metrics(config: Config, slices: Sequence[results.SliceResult]) -> list[dict[str, Any]]:
+def _load(config: Config, evaluation_uri: str) -> Slices:
+    if config.data.labels == "findings":
+        return results.load_multi_label(evaluation_uri)
+    return results.load_slices(evaluation_uri)
+
+
+def _metrics(config: Config, slices: Slices) -> list[dict[str, Any]]:
     return [
         {"name": one.name} | dataclasses.asdict(one)
         for one in slices
@@ -118,7 +128,7 @@ def _unsampled(config: Config, nodes: Mapping[str, NodeRecord]) -> list[dict[str
     if UNSAMPLED_EVALUATOR not in nodes:
         return []
     evaluation = nodes[UNSAMPLED_EVALUATOR].outputs["evaluation"]
-    return _metrics(config, results.load_slices(evaluation.uri))
+    return _metrics(config, _load(config, evaluation.uri))
 
 
 def _account(artifact: Output) -> dict[str, Any]:

@@ -22,27 +22,69 @@ _HEADINGS = {"auc": "AUC", "ppv": "PPV", "npv": "NPV"}
 def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     """Draw a summary as `summary.summarize` makes it."""
     console.print()
-    console.print(_metrics("Test images", summary["metrics"], _FIGURES))
-    if summary["metrics_unsampled"]:
-        title = "Balanced test images before balancing, at their own prevalence"
-        whole = [one for one in summary["metrics_unsampled"] if set(one["slice"]) == {"dataset"}]
-        # The positives are those of the table above, and so is the sensitivity.
-        console.print(_metrics(title, whole, ("auc", "specificity", "ppv", "npv")))
+    if summary["labels"] == "findings":
+        _print_findings(summary, console)
+    else:
+        _print_pneumonia(summary, console)
     if summary["slices_too_small"]:
         console.print(f"[dim]{summary['slices_too_small']} slices are too small to report.[/]")
-    for output in summary["model"]["outputs"]:
-        _print_operating_point(output, console)
     if summary["model"]["weights"] == "none":
-        console.print("[yellow]The backbone has RANDOM weights: only its head has learnt.[/]")
+        learnt = summary["model"]["training"]["trainable"]
+        what = "its head" if learnt == "head" else f"its head and {learnt.replace('_', ' ')}"
+        console.print(f"[yellow]The backbone had RANDOM weights: only {what} has learnt.[/]")
     _print_data(summary, console)
     _print_verdict(summary, console)
     _print_paths(summary, console)
     console.print(f"\n[bold]{DISCLAIMER}[/]")
 
 
+def _print_pneumonia(summary: Mapping[str, Any], console: Console) -> None:
+    console.print(_metrics("Test images", summary["metrics"], _FIGURES))
+    if summary["metrics_unsampled"]:
+        title = "Balanced test images before balancing, at their own prevalence"
+        whole = [one for one in summary["metrics_unsampled"] if set(one["slice"]) == {"dataset"}]
+        # The positives are those of the table above, and so is the sensitivity.
+        console.print(_metrics(title, whole, ("auc", "specificity", "ppv", "npv")))
+    (output,) = summary["model"]["outputs"]
+    _print_operating_point(output, console)
+
+
+def _print_findings(summary: Mapping[str, Any], console: Console) -> None:
+    thresholds = {
+        one["name"]: one["operating_point"]["threshold"] for one in summary["model"]["outputs"]
+    }
+    # Not of all images: which dataset one is from would be worth an AUC of its own.
+    for one in summary["metrics"]:
+        if set(one["slice"]) == {"dataset"}:
+            console.print(_findings(one, thresholds))
+    table = _table("Test images", "slice")
+    for column in ("n", "findings measured", "macro AUC"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for one in summary["metrics"]:
+        measured = f"{one['measured']} of {len(one['findings'])}"
+        table.add_row(escape(one["name"]), str(one["n"]), measured, _figure(one["macro_auc"]))
+    console.print(table)
+
+
+def _findings(metrics: Mapping[str, Any], thresholds: Mapping[str, float]) -> Table:
+    table = _table(f"Findings on {metrics['n']:,} test images, {metrics['name']}", "finding")
+    for column in ("positives", "AUC", "threshold", "sensitivity", "specificity", "PPV"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for one in metrics["findings"]:
+        table.add_row(
+            one["finding"].replace("_", " "),
+            str(one["positives"]),
+            _figure(one["auc"]),
+            _figure(thresholds[one["finding"]]),
+            *(_figure(one[figure]) for figure in ("sensitivity", "specificity", "ppv")),
+        )
+    table.add_section()
+    table.add_row("macro AUC", "", _figure(metrics["macro_auc"]))
+    return table
+
+
 def _metrics(title: str, metrics: Sequence[Mapping[str, Any]], figures: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("slice")
+    table = _table(title, "slice")
     for column in ("n", "pneumonia", *(_HEADINGS.get(figure, figure) for figure in figures)):
         table.add_column(column, justify="right", no_wrap=True)
     for one in metrics:
@@ -52,6 +94,12 @@ def _metrics(title: str, metrics: Sequence[Mapping[str, Any]], figures: Sequence
             str(one["positives"]),
             *(_figure(one[figure]) for figure in figures),
         )
+    return table
+
+
+def _table(title: str, rows: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column(rows)
     return table
 
 

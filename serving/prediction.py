@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -46,6 +46,38 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """A multi-label model's answer for one finding on one image.
+
+    Attributes:
+      name: of the finding.
+      probability: calibrated probability that it is there, in [0, 1], float32 precision.
+      decision: 1 when the probability reaches the finding's own operating point, else 0.
+    """
+
+    name: str
+    probability: float
+    decision: int
+
+
+@dataclass(frozen=True)
+class FindingsPrediction:
+    """A multi-label model's answer for one image.
+
+    Attributes:
+      source: the image's file, or the name its caller gave it.
+      findings: all that the model tells, in its order, present or not.
+    """
+
+    source: str
+    findings: list[Finding]
+
+
+# What a model answers depends on its kind, and is the same for all images.
+Answer: TypeAlias = Prediction | FindingsPrediction
+
+
+@dataclass(frozen=True)
 class Failure:
     """An image without a prediction, and why."""
 
@@ -60,7 +92,7 @@ class Failure:
 class Outcome:
     """Predictions and failures of one call, each in the order of the images."""
 
-    predictions: list[Prediction]
+    predictions: list[Answer]
     failures: list[Failure]
 
 
@@ -124,6 +156,11 @@ class Predictor(ABC):
         """The model's operating point; None where it cannot be known, as over a network."""
         return None
 
+    @property
+    def thresholds(self) -> Mapping[str, float]:
+        """The operating points by the names of the model's outputs; empty where unknown."""
+        return {}
+
     @abstractmethod
     def run(self, images: Sequence[bytes]) -> Mapping[str, Any]:
         """Runs the model once.
@@ -132,7 +169,8 @@ class Predictor(ABC):
           images: N encoded JPEG or PNG files, 1 <= N <= `batch_size`.
 
         Returns:
-          The signature's outputs by name, each an array or list of shape [N].
+          The signature's outputs by name, each an array or list of shape [N]; of a multi-label
+          model, [N, findings].
 
         Raises:
           BatchRefusedError: an image among them cannot be used.
@@ -155,7 +193,7 @@ class Predictor(ABC):
 
     def predict(
         self, images: Sequence[bytes], sources: Sequence[str] | None = None
-    ) -> list[Prediction]:
+    ) -> list[Answer]:
         """Predicts every image, or raises.
 
         Args:
@@ -193,14 +231,14 @@ class Predictor(ABC):
           MissingOutputError, ModelContractError: the model breaks its contract.
           PredictionError: anything else that keeps the model from answering.
         """
-        answers: list[Prediction | Failure] = []
+        answers: list[Answer | Failure] = []
         for batch in _batches(paths, self.batch_size):
             files = [_read_or_failure(path) for path in batch]
             readable = iter(self._answers([f for f in files if not isinstance(f, Failure)]))
             answers += [f if isinstance(f, Failure) else next(readable) for f in files]
         return _outcome(answers)
 
-    def _answers(self, images: Sequence[tuple[str, bytes]]) -> list[Prediction | Failure]:
+    def _answers(self, images: Sequence[tuple[str, bytes]]) -> list[Answer | Failure]:
         if not images:
             return []
         try:
@@ -311,7 +349,7 @@ def _read_or_failure(path: Path) -> tuple[str, bytes] | Failure:
         return error.failures[0]
 
 
-def _predictions(outputs: Mapping[str, Any], sources: Sequence[str]) -> list[Prediction | Failure]:
+def _predictions(outputs: Mapping[str, Any], sources: Sequence[str]) -> list[Answer | Failure]:
     missing = [name for name in OUTPUTS if name not in outputs]
     if missing:
         raise MissingOutputError(
@@ -319,28 +357,53 @@ def _predictions(outputs: Mapping[str, Any], sources: Sequence[str]) -> list[Pre
             f"it has {', '.join(sorted(outputs)) or 'nothing'}"
         )
     columns = [np.asarray(outputs[name]) for name in OUTPUTS]
+    # One finding, or several along a second axis that the outputs have in common.
+    expected = (len(sources), *columns[0].shape[1:2])
     for name, column in zip(OUTPUTS, columns, strict=True):
-        if column.shape != (len(sources),):
+        if column.shape != expected:
             raise ModelContractError(
-                f"{name} has shape {list(column.shape)} for {len(sources)} images; "
-                f"one value per image was expected, as a model with one finding gives"
+                f"{name} has shape {list(column.shape)} for {len(sources)} images; one value per "
+                "image was expected, or, of every output alike, one per image and finding"
             )
-    return [_prediction(source, *row) for source, *row in zip(sources, *columns, strict=True)]
+    predict = _prediction if len(expected) == 1 else _findings
+    return [predict(source, *row) for source, *row in zip(sources, *columns, strict=True)]
 
 
 def _prediction(source: str, probability: Any, decision: Any, label: Any) -> Prediction | Failure:
+    value = _probability(probability)
+    if value is None:
+        return Failure(source, f"the model answers {probability}, which is no probability")
+    return Prediction(source, value, int(decision), _text(label))
+
+
+def _findings(
+    source: str, probabilities: Any, decisions: Any, names: Any
+) -> FindingsPrediction | Failure:
+    findings = []
+    for row in zip(probabilities, decisions, names, strict=True):
+        probability, decision, name = row[0], int(row[1]), _text(row[2])
+        value = _probability(probability)
+        if value is None:
+            reason = f"the model answers {probability} for {name}, which is no probability"
+            return Failure(source, reason)
+        findings.append(Finding(name, value, decision))
+    return FindingsPrediction(source, findings)
+
+
+def _probability(value: Any) -> float | None:
     # Through float32, so that JSON's 0.2 and a tensor's 0.2 are the same number.
-    value = float(np.float32(probability))
+    probability = float(np.float32(value))
     # Every comparison with NaN is false: unchecked, it would be decided as the negative class.
-    if not 0 <= value <= 1:
-        return Failure(source, f"the model answers {value}, which is no probability")
-    text = label.decode() if isinstance(label, bytes) else str(label)
-    return Prediction(source, value, int(decision), text)
+    return probability if 0 <= probability <= 1 else None
 
 
-def _outcome(answers: Sequence[Prediction | Failure]) -> Outcome:
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _outcome(answers: Sequence[Answer | Failure]) -> Outcome:
     return Outcome(
-        [answer for answer in answers if isinstance(answer, Prediction)],
+        [answer for answer in answers if not isinstance(answer, Failure)],
         [answer for answer in answers if isinstance(answer, Failure)],
     )
 

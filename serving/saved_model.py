@@ -77,6 +77,14 @@ class SavedModelPredictor(Predictor):
         outputs = self.contract.get("outputs", [])
         return float(outputs[0]["operating_point"]["threshold"]) if len(outputs) == 1 else None
 
+    @property
+    def thresholds(self) -> Mapping[str, float]:
+        """See `Predictor.thresholds`."""
+        return {
+            output["name"]: float(output["operating_point"]["threshold"])
+            for output in self.contract.get("outputs", ())
+        }
+
     def run(self, images: Sequence[bytes]) -> Mapping[str, Any]:
         """See `Predictor.run`; outputs are NumPy arrays."""
         tensor = self._tf.constant(list(images), self._tf.string)

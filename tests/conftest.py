@@ -13,3 +13,13 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("tiny") / "cxr"
     export_tiny_model(base / "1")
     return base
+
+
+@pytest.fixture(scope="session")
+def tiny_multi_label_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a model with several findings."""
+    from tests.serving.tiny_model import export_tiny_multi_label_model
+
+    base = tmp_path_factory.mktemp("multi_label") / "cxr"
+    export_tiny_multi_label_model(base / "1")
+    return base

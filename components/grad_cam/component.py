@@ -20,6 +20,7 @@ class GradCamReportSpec(component_spec.ComponentSpec):
     OUTPUTS = {executor.REPORT: component_spec.ChannelParameter(type=ExplanationReport)}
     PARAMETERS = {
         executor.SPLIT: component_spec.ExecutionParameter(type=str),
+        executor.FINDING: component_spec.ExecutionParameter(type=str),
         executor.CASES: component_spec.ExecutionParameter(type=int),
         executor.SEED: component_spec.ExecutionParameter(type=int),
         executor.OPACITY: component_spec.ExecutionParameter(type=float),
@@ -28,7 +29,7 @@ class GradCamReportSpec(component_spec.ComponentSpec):
 
 
 class GradCamReport(base_component.BaseComponent):
-    """Shows on which parts of a film the classifier's pneumonia logit rests.
+    """Shows on which parts of a film one of the classifier's logits rests.
 
     It scores a split, chooses telling cases (errors first, see `cases.select_cases`), computes
     their Grad-CAM and writes one HTML file that opens anywhere.
@@ -57,6 +58,7 @@ class GradCamReport(base_component.BaseComponent):
         model: types.BaseChannel,
         *,
         split: str = "test",
+        finding: str = "",
         cases: int = 12,
         seed: int = 0,
         opacity: float = 0.6,
@@ -69,6 +71,8 @@ class GradCamReport(base_component.BaseComponent):
           model: a `Model` channel as the Trainer writes it: the Keras classifier beside the
             exported model and its contract.
           split: which split to explain.
+          finding: of a multi-label model, the finding whose logit is explained; empty for a model
+            of pneumonia alone.
           cases: how many cases to show, if the split has as many.
           seed: decides between cases that are equal in rank.
           opacity: of the hottest colour on the film, in (0, 1].
@@ -87,6 +91,7 @@ class GradCamReport(base_component.BaseComponent):
             model=model,
             report=types.Channel(type=ExplanationReport),
             split=split,
+            finding=finding,
             cases=cases,
             seed=seed,
             opacity=opacity,

@@ -26,6 +26,7 @@ EXAMPLES = "examples"
 MODEL = "model"
 REPORT = "report"
 SPLIT = "split"
+FINDING = "finding"
 CASES = "cases"
 SEED = "seed"
 OPACITY = "opacity"
@@ -51,17 +52,22 @@ class Executor(base_executor.BaseExecutor):
         """Run the node, see `GradCamReport`.
 
         Raises:
-          ValueError: if the split is missing or empty, or the model is not one to explain.
+          ValueError: if the split is missing or empty, or the model is not one to explain, or
+            does not tell the finding.
         """
         split, seed = exec_properties[SPLIT], exec_properties[SEED]
-        opacity = exec_properties[OPACITY]
+        opacity, finding = exec_properties[OPACITY], exec_properties[FINDING]
         model_uri = artifact_utils.get_single_uri(input_dict[MODEL])
         contract = exported_model.read_contract(model_uri)
+        output, class_names = 0, contract.class_names
+        if finding:
+            output, class_names = _output(contract, finding), _class_names(finding)
+            contract = contract.of_output(output)  # type: ignore[attr-defined]
         classifier = exported_model.load_classifier(model_uri)
-        grad_cam = GradCam(classifier)
+        grad_cam = GradCam(classifier, output)
         files = _files(input_dict[EXAMPLES], split)
 
-        scored = _score(files, grad_cam, contract)
+        scored = _score(files, grad_cam, contract, finding)
         chosen = cases.select_cases(
             scored, cases=exec_properties[CASES], threshold=contract.threshold, seed=seed
         )
@@ -79,7 +85,7 @@ class Executor(base_executor.BaseExecutor):
             report.Report(
                 split=split,
                 model=backbones.weights_digest(classifier),
-                class_names=contract.class_names,
+                class_names=class_names,
                 threshold=contract.threshold,
                 counts=cases.count_outcomes(scored),
                 cases=explained,
@@ -92,6 +98,18 @@ class Executor(base_executor.BaseExecutor):
         )
 
 
+def _output(contract: ModelContract, finding: str) -> int:
+    names = list(contract.class_names)
+    if finding not in names:
+        raise ValueError(f"the model has no output {finding!r}; it has {', '.join(names)}")
+    return names.index(finding)
+
+
+def _class_names(finding: str) -> tuple[str, str]:
+    words = finding.replace("_", " ").lower()
+    return f"no {words}", words
+
+
 def _files(examples: Sequence[types.Artifact], split: str) -> list[str]:
     uri = artifact_utils.get_split_uri(list(examples), split)
     files = sorted(str(file) for file in fileio.glob(f"{uri}/*.gz"))
@@ -101,14 +119,14 @@ def _files(examples: Sequence[types.Artifact], split: str) -> list[str]:
 
 
 def _score(
-    files: Sequence[str], grad_cam: GradCam, contract: ModelContract
+    files: Sequence[str], grad_cam: GradCam, contract: ModelContract, finding: str
 ) -> list[cases.ScoredCase]:
     total = films.count(files)
     if not total:
         raise ValueError(f"nothing to explain: no record in {', '.join(files)}")
     scored: list[cases.ScoredCase] = []
     for batch in films.read_batches(
-        files, image_size=contract.image_size, batch_size=_SCORING_BATCH
+        files, image_size=contract.image_size, batch_size=_SCORING_BATCH, finding=finding
     ):
         for row, logit in enumerate(grad_cam.logits(batch[films.IMAGE]).numpy().tolist()):
             probability = contract.probability(logit)

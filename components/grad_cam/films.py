@@ -44,7 +44,7 @@ def count(files: Sequence[str]) -> int:
 
 
 def read_batches(
-    files: Sequence[str], *, image_size: int, batch_size: int
+    files: Sequence[str], *, image_size: int, batch_size: int, finding: str = ""
 ) -> Iterator[dict[str, Any]]:
     """Stream all films of a split, ready for the network.
 
@@ -52,6 +52,7 @@ def read_batches(
       files: gzip TFRecords of Examples.
       image_size: side of the network's input, in pixels.
       batch_size: the last batch may be smaller.
+      finding: whose label is meant, out of `record.PATHOLOGIES`; without it, the binary one.
 
     Yields:
       Batches: `image`, float32 [N, image_size, image_size, 3]; and as lists of N what
@@ -62,7 +63,7 @@ def read_batches(
         name: tf.io.FixedLenFeature([], tf.string)
         for name in (record.IMAGE, record.SHA256, record.FILENAME, record.DATASET)
     }
-    features = required | {record.LABEL: tf.io.FixedLenFeature([], tf.int64)}
+    features = required | _label_feature(finding)
     features |= {name: tf.io.RaggedFeature(dtype) for name, dtype in _DETAILS.items()}
 
     def parse(serialized: tf.Tensor) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def read_batches(
             record.SHA256: _texts(batch[record.SHA256].numpy()),
             record.FILENAME: _texts(batch[record.FILENAME].numpy()),
             record.DATASET: _texts(batch[record.DATASET].numpy()),
-            record.LABEL: batch[record.LABEL].numpy().tolist(),
+            record.LABEL: _labels(batch, finding),
             DETAILS: _details(batch),
         }
 
@@ -107,6 +108,20 @@ def read_chosen(files: Sequence[str], digests: Collection[str]) -> dict[str, Fil
         film[record.SHA256].decode(): Film(film[record.IMAGE], _boxes(film[record.BOXES].tolist()))
         for film in films.as_numpy_iterator()
     }
+
+
+def _label_feature(finding: str) -> dict[str, tf.io.FixedLenFeature]:
+    if finding:
+        return {record.FINDING_LABELS: tf.io.FixedLenFeature([len(record.PATHOLOGIES)], tf.int64)}
+    return {record.LABEL: tf.io.FixedLenFeature([], tf.int64)}
+
+
+def _labels(batch: Mapping[str, Any], finding: str) -> list[int]:
+    if finding:
+        labels = batch[record.FINDING_LABELS][:, record.PATHOLOGIES.index(finding)]
+    else:
+        labels = batch[record.LABEL]
+    return labels.numpy().tolist()
 
 
 def _records(files: Sequence[str]) -> tf.data.Dataset:

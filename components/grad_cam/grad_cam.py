@@ -32,19 +32,25 @@ from components.trainer import classifier
 
 
 class GradCam:
-    """A classifier's logits and their maps."""
+    """The logits of one of a classifier's outputs, and their maps."""
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, output: int = 0) -> None:
         """Take a classifier apart.
 
         Args:
           model: as built by `classifier.build_classifier`: a backbone, global average pooling,
-            a head with one logit, and a sigmoid.
+            a head, and a sigmoid.
+          output: which of the head's logits is explained.
 
         Raises:
-          ValueError: if the model is built otherwise, and the closed form would not hold.
+          ValueError: if the model is built otherwise, and the closed form would not hold; or if
+            it has no such output.
         """
         self._backbone, self._head = _ends(model)
+        outputs = self._head.output_shape[-1]
+        if not 0 <= output < outputs:
+            raise ValueError(f"there is no output {output}: the head has {outputs}")
+        self._output = output
         images = tf.TensorSpec([None, *self._backbone.input_shape[1:]], tf.float32)
         self.logits = tf.function(self._logits, input_signature=[images])
         self.explain = tf.function(self._explain, input_signature=[images])
@@ -88,7 +94,7 @@ class GradCam:
         return tf.reduce_mean(maps, axis=[1, 2])
 
     def _score(self, pooled: tf.Tensor) -> tf.Tensor:
-        return tf.cast(self._head(pooled, training=False), tf.float32)[:, 0]
+        return tf.cast(self._head(pooled, training=False), tf.float32)[:, self._output]
 
 
 def _ends(model: keras.Model) -> tuple[keras.Model, keras.Model]:
@@ -101,6 +107,4 @@ def _ends(model: keras.Model) -> tuple[keras.Model, keras.Model]:
             f"expected the layers {expected}, found {names}"
         )
     backbone, _, head, _ = layers
-    if head.output_shape[-1] != 1:
-        raise ValueError(f"expected a head with one logit, found {head.output_shape[-1]}")
     return backbone, head

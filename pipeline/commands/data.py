@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import json
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from components.example_gen.datasets.listing import DatasetError, Listing
 from components.example_gen.public import checksums, published
 from components.example_gen.public import fetch as fetching
 from components.example_gen.public.fetch import Fetched
-from components.example_gen.record import CLASS_NAMES
+from components.example_gen.record import PATHOLOGIES, Labels, class_names
 
 _DATASET = click.Choice(sorted(registry.DATASETS))
 _SYNTHETIC = click.Choice(["nih", "pediatric"])
@@ -131,8 +132,15 @@ def _told(fetched: Fetched, out: Path) -> str:
 @data.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--dataset", type=_DATASET, help="[default: every one that is there]")
+@click.option(
+    "--labels",
+    type=click.Choice(typing.get_args(Labels)),
+    default="pneumonia",
+    show_default=True,
+    help="What images are labelled with, as in data.labels.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
-def inspect(folder: Path, dataset: str | None, as_json: bool) -> None:
+def inspect(folder: Path, dataset: str | None, labels: Labels, as_json: bool) -> None:
     """List the datasets in FOLDER: images, patients and classes, and what would be left out.
 
     No image is opened: damaged ones are found when they are read.
@@ -147,7 +155,7 @@ def inspect(folder: Path, dataset: str | None, as_json: bool) -> None:
                 raise
             continue
         try:
-            found.append((root, registry.list_files(name, root)))
+            found.append((root, registry.list_files(name, root, labels=labels)))
         except DatasetError as error:  # the other sets are still worth to be listed
             unusable.append(f"{name}: {error}")
     if not found:
@@ -156,21 +164,22 @@ def inspect(folder: Path, dataset: str | None, as_json: bool) -> None:
     for text in unusable:
         click.echo(text, err=True)
     if as_json:
-        click.echo(json.dumps([_counts(root, one) for root, one in found], indent=2))
+        click.echo(json.dumps([_counts(root, one, labels) for root, one in found], indent=2))
         return
     for root, one in found:
-        _print(_counts(root, one))
+        _print(_counts(root, one, labels))
 
 
-def _counts(root: Path, found: Listing) -> dict:
+def _counts(root: Path, found: Listing, labels: Labels) -> dict:
     return {
         "dataset": found.dataset,
         "root": str(root),
+        "labels": labels,
         "images": len(found.files),
         "patients": len({file.patient_id for file in found.files}),
         "classes": {
-            name: sum(file.label == label for file in found.files)
-            for label, name in enumerate(CLASS_NAMES)
+            name: sum(any(file.target) == bool(label) for file in found.files)
+            for label, name in enumerate(class_names(labels))
         },
         "findings": dict(
             collections.Counter(f for file in found.files for f in file.findings).most_common()
@@ -188,6 +197,9 @@ def _print(counts: dict) -> None:
     table.add_row("usable", f"{counts['images']:,}", style="bold")
     for name, count in counts["classes"].items():
         table.add_row(f"  {name}", f"{count:,}")
+    if counts["labels"] == "findings":
+        for name in PATHOLOGIES:
+            table.add_row(f"    {name.replace('_', ' ')}", f"{counts['findings'].get(name, 0):,}")
     table.add_row("with boxes", f"{counts['with_boxes']:,}")
     for reason, count in counts["left_out"].items():
         table.add_row(f"not used: {reason}", f"{count:,}")

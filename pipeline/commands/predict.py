@@ -8,16 +8,19 @@ a server that does not answer.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from components.disclaimer import DISCLAIMER
 
 if TYPE_CHECKING:
-    from serving.prediction import Outcome, Predictor
+    from rich.table import Table
+
+    from serving.prediction import FindingsPrediction, Outcome, Prediction, Predictor
 
 RUNS_DIR = Path("runs")
 MODEL_NAME = "cxr"
@@ -42,7 +45,7 @@ INPUT_ERROR = 2
 def predict(
     images: tuple[Path, ...], model_dir: Path | None, server: str | None, rest: bool, as_json: bool
 ) -> None:
-    """Predict pneumonia on chest X-rays: PNG or JPEG files, or folders of them.
+    """Predict pneumonia, or all findings, on chest X-rays: PNG or JPEG files, or folders of them.
 
     Research and education only: not a diagnostic device.
 
@@ -70,7 +73,7 @@ def predict(
     if as_json:
         click.echo(_as_json(predictor, outcome))
     else:
-        _print_table(predictor.threshold, outcome)
+        _print_table(predictor, outcome)
     if outcome.failures:
         for failure in outcome.failures:
             click.echo(f"Not predicted: {failure}", err=True)
@@ -122,30 +125,67 @@ def _client(address: str, *, rest: bool) -> Predictor:
 
 
 def _as_json(predictor: Predictor, outcome: Outcome) -> str:
-    answer = {"model": predictor.model, "threshold": predictor.threshold, **asdict(outcome)}
-    return json.dumps(answer, indent=2)
+    from serving.prediction import FindingsPrediction
+
+    threshold: dict[str, Any] = {"threshold": predictor.threshold}
+    if any(isinstance(one, FindingsPrediction) for one in outcome.predictions):
+        threshold = {"thresholds": dict(predictor.thresholds)}
+    return json.dumps({"model": predictor.model, **threshold, **asdict(outcome)}, indent=2)
 
 
-def _print_table(threshold: float | None, outcome: Outcome) -> None:
+def _print_table(predictor: Predictor, outcome: Outcome) -> None:
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
+
+    from serving.prediction import FindingsPrediction
 
     console = Console(highlight=False)
     if outcome.predictions:
         table = Table("File", box=None, header_style="bold", pad_edge=False)
         table.columns[0].overflow = "fold"
+        if isinstance(outcome.predictions[0], FindingsPrediction):
+            table.add_column("Finding")
         table.add_column("Probability", justify="right")
         table.add_column("Threshold", justify="right")
         table.add_column("Decision")
-        shown = "-" if threshold is None else f"{threshold:.4f}"
         for prediction in outcome.predictions:
-            # Text, because a file's name may hold what rich would read as markup.
-            table.add_row(
-                Text(prediction.source),
-                f"{prediction.probability:.4f}",
-                shown,
-                Text(f"{prediction.label} ({prediction.decision})"),
-            )
+            if isinstance(prediction, FindingsPrediction):
+                _add_findings(table, prediction, predictor.thresholds)
+            else:
+                _add_decision(table, prediction, predictor.threshold)
         console.print(table)
     console.print(DISCLAIMER)
+
+
+# Text, because the name of a file, or of a class, may hold what rich would read as markup.
+
+
+def _add_decision(table: Table, prediction: Prediction, threshold: float | None) -> None:
+    from rich.text import Text
+
+    table.add_row(
+        Text(prediction.source),
+        f"{prediction.probability:.4f}",
+        _shown(threshold),
+        Text(f"{prediction.label} ({prediction.decision})"),
+    )
+
+
+def _add_findings(
+    table: Table, prediction: FindingsPrediction, thresholds: Mapping[str, float]
+) -> None:
+    from rich.text import Text
+
+    for number, finding in enumerate(prediction.findings):
+        table.add_row(
+            Text("" if number else prediction.source),
+            Text(finding.name),
+            f"{finding.probability:.4f}",
+            _shown(thresholds.get(finding.name)),
+            f"{'present' if finding.decision else 'absent'} ({finding.decision})",
+            style="bold" if finding.decision else None,
+        )
+
+
+def _shown(threshold: float | None) -> str:
+    return "-" if threshold is None else f"{threshold:.4f}"

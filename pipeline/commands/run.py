@@ -76,7 +76,7 @@ def _run(
         for name, source in config.data.datasets.items()
     }
     listings = [
-        registry.list_files(name, root, config.data.datasets[name])
+        registry.list_files(name, root, config.data.datasets[name], config.data.labels)
         for name, root in sources.items()
     ]
     for found in listings:

@@ -104,7 +104,8 @@ def test_the_pushed_model_predicts(workspace: Workspace) -> None:
     finished = workspace.cxr("predict", *map(str, films), "--model", "runs/demo", "--json")
     assert finished.code == 0, finished.text
     answer = json.loads(finished.out)
-    threshold = workspace.summary()["model"]["outputs"][0]["operating_point"]["threshold"]
+    (output,) = workspace.summary()["model"]["outputs"]
+    threshold = output["operating_point"]["threshold"]
     assert len(answer["predictions"]) == len(films)
     for one in answer["predictions"]:
         assert one["decision"] == (one["probability"] >= threshold)

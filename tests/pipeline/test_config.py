@@ -39,7 +39,7 @@ def test_every_bundled_experiment_loads(name: str) -> None:
 
 
 def test_the_bundled_experiments() -> None:
-    assert experiment_names() == ["both", "demo", "dicom", "nih", "pediatric"]
+    assert experiment_names() == ["both", "demo", "dicom", "nih", "nih_multilabel", "pediatric"]
 
 
 def test_a_file_is_an_experiment_named_after_it(yaml_file: Path) -> None:
@@ -67,7 +67,9 @@ def test_a_misspelt_experiment_is_suggested() -> None:
 
 def test_an_unknown_experiment_lists_those_that_are() -> None:
     text = message("zzz")
-    assert text.startswith("no experiment 'zzz'. There are both, demo, dicom, nih, pediatric; ")
+    assert text.startswith(
+        "no experiment 'zzz'. There are both, demo, dicom, nih, nih_multilabel, pediatric; "
+    )
 
 
 @pytest.mark.parametrize("name", ["missing.yaml", "missing.yml"])
@@ -273,3 +275,41 @@ def test_every_dataset_is_asked_for_something(yaml_file: Path) -> None:
 def test_a_slice_by_a_feature_that_there_is_not() -> None:
     text = message("demo", "evaluator.slices=[sex, 'sx*etiology']")
     assert "evaluator.slices.1: 'sx' is none of dataset, source_split" in text
+
+
+# --- All findings as labels ------------------------------------------------------------------
+
+
+def test_the_multi_label_experiment_labels_all_findings() -> None:
+    config = load_config("nih_multilabel")
+    assert config.data.labels == "findings"
+    assert config.data.datasets["nih"].normals_per_pneumonia is None
+    assert config.grad_cam.finding == "Pneumonia"
+
+
+@pytest.mark.parametrize(
+    ("experiment", "override", "text"),
+    [
+        (
+            "both",
+            "data.labels=findings",
+            "--set data.labels=findings: data: data.labels=findings asks for 14 findings, and the "
+            "pediatric dataset tells No Finding and Pneumonia alone: leave it out, or set "
+            "data.labels=pneumonia",
+        ),
+        (
+            "nih_multilabel",
+            "data.datasets.nih.normals_per_pneumonia=1",
+            "--set data.datasets.nih.normals_per_pneumonia=1: data: "
+            "datasets.nih.normals_per_pneumonia balances two classes",
+        ),
+        (
+            "nih_multilabel",
+            "grad_cam.finding=Pneumonja",
+            "--set grad_cam.finding=Pneumonja: grad_cam.finding: 'Pneumonja' is no finding; did "
+            "you mean Pneumonia? There are Atelectasis, ",
+        ),
+    ],
+)
+def test_what_a_multi_label_experiment_cannot_be(experiment: str, override: str, text: str) -> None:
+    assert message(experiment, override).startswith(text)

@@ -9,6 +9,8 @@ from serving.prediction import (
     BadImageError,
     BatchRefusedError,
     Failure,
+    Finding,
+    FindingsPrediction,
     ImagesNotFoundError,
     MissingOutputError,
     ModelContractError,
@@ -177,12 +179,33 @@ class TestPredict:
             "the model's answer lacks decision, label; it has probability, scores"
         )
 
-    def test_refuses_a_model_with_several_findings(self) -> None:
-        predictor = AnswersWith(probability=[[0.1, 0.2]], decision=[[0, 0]], label=[[b"a", b"b"]])
-        with pytest.raises(
-            ModelContractError, match=r"probability has shape \[1, 2\] for 1 images"
-        ):
+    def test_several_findings_are_told_one_by_one(self) -> None:
+        predictor = AnswersWith(
+            probability=[[0.125, 0.5], [0.25, 1.0]],
+            decision=[[0, 1], [0, 1]],
+            label=[[b"Mass", "Edema"], [b"Mass", "Edema"]],
+        )
+        assert predictor.predict([b"x", b"y"], ["a", "b"]) == [
+            FindingsPrediction("a", [Finding("Mass", 0.125, 0), Finding("Edema", 0.5, 1)]),
+            FindingsPrediction("b", [Finding("Mass", 0.25, 0), Finding("Edema", 1.0, 1)]),
+        ]
+
+    @pytest.mark.parametrize(
+        ("decision", "label"),
+        [([0], [b"a"]), ([[0, 0, 0]], [[b"a", b"b"]]), ([[[0, 0]]], [[b"a", b"b"]])],
+    )
+    def test_refuses_outputs_that_tell_of_other_findings(self, decision: Any, label: Any) -> None:
+        predictor = AnswersWith(probability=[[0.1, 0.2]], decision=decision, label=label)
+        with pytest.raises(ModelContractError, match=r"decision has shape .* for 1 images"):
             predictor.predict([b"x"])
+
+    def test_one_finding_without_a_probability_spoils_its_image_alone(self) -> None:
+        predictor = AnswersWith(
+            probability=[[0.1, math.nan], [0.1, 0.2]], decision=[[0, 0]] * 2, label=[["a", "b"]] * 2
+        )
+        with pytest.raises(BadImageError, match="x: the model answers nan for b") as e:
+            predictor.predict([b"x", b"y"], ["x", "y"])
+        assert len(e.value.failures) == 1
 
     def test_refuses_an_answer_for_another_number_of_images(self) -> None:
         predictor = AnswersWith(probability=[0.1], decision=[0], label=[b"a"])

@@ -249,6 +249,8 @@ class RestHandler(BaseHTTPRequestHandler):
 
 
 def _json_value(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [_json_value(one) for one in value]
     if isinstance(value, bytes):
         return value.decode()
     # The shortest text that is this float32, as the real server prints.

@@ -18,6 +18,17 @@ _PEDIATRIC_TOTAL = _NORMAL + _BACTERIAL + _VIRAL
 # Shares of NIH findings that are neither normal nor pneumonia.
 _OTHER_SHARE = 0.08
 _OTHER_FINDINGS = ("Fibrosis", "Atelectasis", "Infiltration", "Effusion", "Nodule", "Mass")
+# What may stand beside one of those, so that each of the 14 occurs; some are rare, as they are.
+_COMPANIONS = (
+    ("", 0.22),
+    ("Cardiomegaly", 0.18),
+    ("Pleural_Thickening", 0.16),
+    ("Pneumothorax", 0.16),
+    ("Emphysema", 0.1),
+    ("Consolidation", 0.08),
+    ("Edema", 0.06),
+    ("Hernia", 0.04),
+)
 # The table lists findings in alphabetical order.
 _PNEUMONIA_FINDINGS = (
     ("Pneumonia", 0.5),
@@ -178,9 +189,14 @@ def _patient_sizes(films: int, single: float, rng: np.random.Generator) -> list[
 def _findings(images: int, pneumonia_share: float, rng: np.random.Generator) -> list[str]:
     pneumonia = round(images * pneumonia_share)
     other = round(images * _OTHER_SHARE)
-    names = [name for name, _ in _PNEUMONIA_FINDINGS]
-    shares = [share for _, share in _PNEUMONIA_FINDINGS]
+    names, shares = zip(*_PNEUMONIA_FINDINGS, strict=True)
     findings = [str(name) for name in rng.choice(names, pneumonia, p=shares)]
-    findings += [str(name) for name in rng.choice(_OTHER_FINDINGS, other)]
+    first = rng.choice(_OTHER_FINDINGS, other)
+    # From a stream of their own: they are names only, and must not change what is drawn.
+    names, shares = zip(*_COMPANIONS, strict=True)
+    beside = rng.spawn(1)[0].choice(names, other, p=shares)
+    findings += [
+        "|".join(sorted(filter(None, map(str, pair)))) for pair in zip(first, beside, strict=True)
+    ]
     findings += ["No Finding"] * (images - len(findings))
     return [findings[index] for index in rng.permutation(images)]

@@ -14,6 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from components.example_gen.record import FINDINGS
 from components.example_gen.synthetic.anatomy import Style, sample_anatomy
 from components.example_gen.synthetic.layouts import MANIFEST, Synthesis, synthesize
 from components.example_gen.synthetic.opacity import Box, Pattern
@@ -156,6 +157,13 @@ def test_nih_findings_are_mixed_as_asked_for() -> None:
     assert all((film.pneumonia is not None) == ("Pneumonia" in film.group) for film in films)
     half = [film.group for film in plan_nih(100, 0.5, np.random.default_rng(0))]
     assert sum("Pneumonia" in label for label in half) == 50
+
+
+def test_every_finding_occurs_and_the_table_lists_them_in_order() -> None:
+    groups = [film.group for film in plan_nih(1000, 0.14, np.random.default_rng(7))]
+    listed = [group.split("|") for group in groups]
+    assert {name for names in listed for name in names} == set(FINDINGS)
+    assert all(names == sorted(set(names)) for names in listed)
 
 
 def test_counts_and_notices(pediatric: Synthesis, nih: Synthesis) -> None:

@@ -16,10 +16,13 @@ def channels():
 
 
 def test_settings_reach_the_node():
-    node = GradCamReport(**channels(), split="val", cases=3, seed=7, opacity=0.4, code="abc")
+    node = GradCamReport(
+        **channels(), split="val", finding="Edema", cases=3, seed=7, opacity=0.4, code="abc"
+    )
 
     assert node.exec_properties == {
         "split": "val",
+        "finding": "Edema",
         "cases": 3,
         "seed": 7,
         "opacity": 0.4,

@@ -1,5 +1,6 @@
 """Real artifacts in, a real report out."""
 
+import dataclasses
 import json
 import logging
 import re
@@ -15,6 +16,7 @@ from components import progress
 from components.example_gen import record
 from components.grad_cam import executor
 from components.grad_cam.artifacts import ExplanationReport
+from components.grad_cam.exported_model import ModelContract
 from components.trainer import classifier
 from tests import examples
 
@@ -64,15 +66,16 @@ def examples_artifact(root, records):
     return artifact
 
 
-def model_artifact(root):
-    """Brightness above that of an empty film counts as pneumonia."""
+def model_artifact(root, outputs=1, output=0):
+    """Brightness above that of an empty film counts for one of the outputs, against the others."""
     image = keras.Input((SIDE, SIDE, 3))
     maps = keras.layers.AveragePooling2D(8)(image)
     backbone = keras.Model(image, maps, name="backbone")
     embedding = keras.Input((3,))
-    dense = keras.layers.Dense(1, name="logit")
+    dense = keras.layers.Dense(outputs, name="logit")
     head = keras.Model(embedding, dense(embedding), name="head")
-    dense.set_weights([np.full((3, 1), 20.0, np.float32), np.array([-19.0], np.float32)])
+    sign = np.where(np.arange(outputs) == output, 1.0, -1.0).astype(np.float32)
+    dense.set_weights([np.full((3, 1), 20.0, np.float32) * sign, -19.0 * sign])
     (root / "saved_models").mkdir(parents=True)
     classifier.build_classifier(backbone, head).save(root / "saved_models" / "tiny.keras")
     extra = root / "Format-Serving" / "assets.extra"
@@ -95,16 +98,24 @@ def model_artifact(root):
     return artifact
 
 
-def run(root, records, count=5, **changes):
+def run(root, records, count=5, outputs=1, output=0, **changes):
     report = ExplanationReport()
     report.uri = str(root / "report")
     executor.Executor().Do(
         {
             "examples": [examples_artifact(root / "examples", records)],
-            "model": [model_artifact(root / "model")],
+            "model": [model_artifact(root / "model", outputs, output)],
         },
         {"report": [report]},
-        {"split": "test", "cases": count, "seed": 0, "opacity": 0.6, "code": "x", **changes},
+        {
+            "split": "test",
+            "finding": "",
+            "cases": count,
+            "seed": 0,
+            "opacity": 0.6,
+            "code": "x",
+            **changes,
+        },
     )
     return root / "report"
 
@@ -213,3 +224,63 @@ def test_an_empty_split_is_an_error(tmp_path):
 def test_a_split_without_files_is_named(tmp_path):
     with pytest.raises(ValueError, match="'train'"):
         run(tmp_path, [to_example(1, 1, "nih")], split="train")
+
+
+# --- One finding of a multi-label model ------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiLabelContract:
+    """What the executor asks of the contract of a model with several outputs."""
+
+    class_names: tuple[str, ...] = record.PATHOLOGIES
+
+    def of_output(self, output):
+        # Of another output than Edema's, everything would be far below the operating point.
+        threshold = THRESHOLD if self.class_names[output] == "Edema" else 0.999
+        return ModelContract(("", ""), SIDE, threshold, slope=0.5, intercept=0.0)
+
+
+@pytest.fixture
+def multi_label(monkeypatch):
+    monkeypatch.setattr(executor.exported_model, "read_contract", lambda _: MultiLabelContract())
+
+
+def multi_label_example(number, edema):
+    one = to_example(number, edema, "nih")
+    # Pneumonia is in every film: its label, and the binary one, would tell another story.
+    names = ("Edema", "Pneumonia") if edema else ("Pneumonia",)
+    features = one.features.feature
+    features["label"].int64_list.value[:] = [1]
+    labels = record.finding_labels(names, "findings")
+    features[record.FINDING_LABELS].int64_list.value.extend(labels)
+    return one
+
+
+@pytest.mark.usefixtures("multi_label")
+def test_one_finding_is_explained_by_its_own_label_output_and_threshold(tmp_path):
+    records = [multi_label_example(number, number % 2) for number in range(12)]
+    output = record.PATHOLOGIES.index("Edema")
+
+    folder = run(tmp_path, records, finding="Edema", outputs=14, output=output)
+
+    index = json.loads((folder / "cases.json").read_text("utf-8"))
+    assert index["counts"] == {
+        "nih": {
+            "false negative": 0,
+            "false positive": 0,
+            "true positive": 6,
+            "true negative": 6,
+        }
+    }
+    assert index["class_names"] == ["no edema", "edema"]
+    assert index["threshold"] == THRESHOLD
+    found = [case for case in index["cases"] if case["outcome"] == "true positive"]
+    assert {case["hottest_cell"]["place"] for case in found} == {"lower left"}
+    assert "the network’s score for\nedema" in (folder / "report.html").read_text("utf-8")
+
+
+@pytest.mark.usefixtures("multi_label")
+def test_a_finding_that_the_model_does_not_tell_is_named(tmp_path):
+    with pytest.raises(ValueError, match="no output 'Gout'; it has Atelectasis, "):
+        run(tmp_path, [multi_label_example(1, 1)], finding="Gout", outputs=14)

@@ -25,7 +25,7 @@ def random_images(count: int, side: int) -> np.ndarray:
     return np.random.default_rng(0).random((count, side, side, 3), dtype=np.float32)
 
 
-def taped(model: keras.Model, images: np.ndarray) -> np.ndarray:
+def taped(model: keras.Model, images: np.ndarray, output: int = 0) -> np.ndarray:
     """Grad-CAM by the book: a tape through all layers up to the logit."""
     backbone, *rest, _sigmoid = model.layers[1:]
     with tf.GradientTape() as tape:
@@ -34,7 +34,7 @@ def taped(model: keras.Model, images: np.ndarray) -> np.ndarray:
         x = maps
         for layer in rest:
             x = layer(x, training=False)
-        logit = x[:, 0]
+        logit = x[:, output]
     weights = tf.reduce_mean(tape.gradient(logit, maps), axis=[1, 2], keepdims=True)
     return tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1)).numpy()
 
@@ -135,9 +135,27 @@ def test_refuses_another_pooling():
         GradCam(keras.Model(image, scores))
 
 
-def test_refuses_several_logits():
-    backbone = small_backbone()
-    head = classifier.build_head(6, units=4, dropout=0.0, l2=0.0, outputs=14)
+def multi_label_classifier() -> keras.Model:
+    keras.utils.set_random_seed(3)
+    head = classifier.build_head(6, units=16, dropout=0.0, l2=0.0, outputs=14)
+    return classifier.build_classifier(small_backbone(), head)
 
-    with pytest.raises(ValueError, match="one logit, found 14"):
-        GradCam(classifier.build_classifier(backbone, head))
+
+@pytest.mark.parametrize("output", [0, 5, 13])
+def test_explains_the_output_that_is_asked_for(output):
+    model = multi_label_classifier()
+    images = random_images(3, 32)
+    grad_cam = GradCam(model, output)
+
+    maps, scores = grad_cam.explain(images).numpy(), tf.sigmoid(grad_cam.logits(images)).numpy()
+
+    expected = taped(model, images, output)
+    assert expected.max() > 0, "an empty map would prove nothing"
+    np.testing.assert_allclose(maps, expected, atol=1e-4 * expected.max())
+    np.testing.assert_allclose(scores, model(images, training=False)[:, output], rtol=1e-5)
+
+
+@pytest.mark.parametrize("output", [-1, 14])
+def test_refuses_an_output_that_is_not_there(output):
+    with pytest.raises(ValueError, match=f"no output {output}: the head has 14"):
+        GradCam(multi_label_classifier(), output)

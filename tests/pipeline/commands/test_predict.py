@@ -17,6 +17,7 @@ from serving.prediction import PredictionError
 from serving.saved_model import SavedModelPredictor
 from tests.serving.tf_serving_stub import TFServingStub
 from tests.serving.tiny_model import (
+    FINDINGS,
     THRESHOLD,
     UNDECODABLE_PNG,
     encoded_image,
@@ -123,6 +124,61 @@ predict()
         assert answer["predictions"] == json.loads(local.stdout)["predictions"]
         assert answer["threshold"] is None
         assert address in answer["model"]
+
+
+class TestSeveralFindings:
+    def test_the_table_has_a_line_for_each(
+        self, images: Path, tiny_multi_label_dir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "200")
+        result = run(images, "--model", tiny_multi_label_dir)
+
+        assert result.exit_code == 0, result.output
+        header, *lines, last = result.stdout.splitlines()
+        assert header.split() == ["File", "Finding", "Probability", "Threshold", "Decision"]
+        probabilities = [f"{expected_probability(255, at):.4f}" for at in FINDINGS.values()]
+        shown = f"{THRESHOLD:.4f}"
+        assert [line.split() for line in lines[:3]] == [
+            [
+                str(images / "bright[bold].jpeg"),
+                "Effusion",
+                probabilities[0],
+                shown,
+                "present",
+                "(1)",
+            ],
+            ["Mass", probabilities[1], shown, "present", "(1)"],
+            ["[b]Hernia", probabilities[2], shown, "absent", "(0)"],
+        ]
+        assert last == DISCLAIMER
+
+    @pytest.mark.parametrize("protocol", ["gRPC", "REST", "in this process"])
+    def test_json_is_the_same_wherever_the_model_runs(
+        self, images: Path, tiny_multi_label_dir: Path, protocol: str
+    ) -> None:
+        with TFServingStub(tiny_multi_label_dir) as stub:
+            where = {
+                "gRPC": ["--server", stub.grpc_address],
+                "REST": ["--server", stub.rest_address, "--rest"],
+                "in this process": ["--model", tiny_multi_label_dir],
+            }[protocol]
+            result = run(images, *where, "--json")
+
+        assert result.exit_code == 0, result.output
+        answer = json.loads(result.stdout)
+        local = protocol == "in this process"
+        assert answer["thresholds"] == (dict.fromkeys(FINDINGS, THRESHOLD) if local else {})
+        assert "threshold" not in answer
+        dark = answer["predictions"][1]
+        assert dark["source"] == str(images / "dark.png")
+        assert [(one["name"], one["decision"]) for one in dark["findings"]] == [
+            ("Effusion", 0),
+            ("Mass", 0),
+            ("[b]Hernia", 0),
+        ]
+        assert [one["probability"] for one in dark["findings"]] == pytest.approx(
+            [expected_probability(0, at) for at in FINDINGS.values()], rel=1e-5
+        )
 
 
 class TestBadImages:
