@@ -5,6 +5,7 @@ film's, so that drawing can be spread over any number of workers.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -186,15 +187,18 @@ def _patient_sizes(films: int, single: float, rng: np.random.Generator) -> list[
     return sizes
 
 
+def _draw(shares: Sequence[tuple[str, float]], count: int, rng: np.random.Generator) -> list[str]:
+    names = [name for name, _ in shares]
+    return [str(name) for name in rng.choice(names, count, p=[share for _, share in shares])]
+
+
 def _findings(images: int, pneumonia_share: float, rng: np.random.Generator) -> list[str]:
     pneumonia = round(images * pneumonia_share)
     other = round(images * _OTHER_SHARE)
-    names, shares = zip(*_PNEUMONIA_FINDINGS, strict=True)
-    findings = [str(name) for name in rng.choice(names, pneumonia, p=shares)]
+    findings = _draw(_PNEUMONIA_FINDINGS, pneumonia, rng)
     first = rng.choice(_OTHER_FINDINGS, other)
     # From a stream of their own: they are names only, and must not change what is drawn.
-    names, shares = zip(*_COMPANIONS, strict=True)
-    beside = rng.spawn(1)[0].choice(names, other, p=shares)
+    beside = _draw(_COMPANIONS, other, rng.spawn(1)[0])
     findings += [
         "|".join(sorted(filter(None, map(str, pair)))) for pair in zip(first, beside, strict=True)
     ]
