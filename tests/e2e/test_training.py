@@ -1,0 +1,72 @@
+"""The Trainer's other ways, in whole runs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.e2e.conftest import SMALL, Finished, Workspace
+
+pytestmark = pytest.mark.slow
+
+RECIPE = (
+    "--pipeline-root=runs/tuned",
+    "--set=trainer.trainable=last_block",
+    "--set=trainer.fine_tuning={epochs: 2, learning_rate: 0.0001}",
+    "--set=trainer.augmentation.views=1",
+    "--set=tuner={enabled: true, trials: 2, units: [16]}",
+    "--set=trainer.warm_start=true",
+)
+
+
+@pytest.fixture(scope="module")
+def tuned_run(workspace: Workspace) -> Finished:
+    finished = workspace.cxr("run", "demo", "--data-root=data", *SMALL, *RECIPE)
+    assert finished.code == 0, finished.text
+    return finished
+
+
+@pytest.mark.usefixtures("tuned_run")
+def test_tuned_and_fine_tuned(workspace: Workspace) -> None:
+    training = workspace.summary("tuned")["model"]["training"]
+    assert training["trainable"] == "last_block"
+    assert set(training["epochs"]) == {"head", "fine-tuning"}
+    assert not training["warm_start"]
+    runs = workspace.folder / "runs/tuned/artifacts"
+    (trials,) = runs.glob("Tuner/tuner_results/*/*")
+    assert len(json.loads(trials.read_text())) == 2
+    (curves,) = runs.glob("Trainer/model_run/*/curves.png")
+    assert curves.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("tuned_run")
+def test_the_next_training_begins_with_the_blessed_model(workspace: Workspace) -> None:
+    finished = workspace.cxr(
+        "run", "demo", "--data-root=data", *SMALL, *RECIPE, "--set=trainer.batch_size=16"
+    )
+    assert finished.code == 0, finished.text
+    assert workspace.summary("tuned")["model"]["training"]["warm_start"]
+
+
+@pytest.mark.usefixtures("first_run")
+def test_recipes_are_measured_as_a_table(workspace: Workspace) -> None:
+    finished = workspace.cxr(
+        "results", "demo", "--seed=1", "--seed=2", "--out=results",
+        "--set=trainer.weights=none", "--set=transform.image_size=64", "--set=trainer.epochs=2",
+        "--set=trainer.fine_tuning.epochs=1",
+    )  # fmt: skip
+    assert finished.code == 0, finished.text
+    figures = json.loads((workspace.folder / "results/training.json").read_text())
+    assert {(one["dataset"], one["trainable"], one["seed"]) for one in figures} == {
+        (dataset, trainable, seed)
+        for dataset in ("nih", "pediatric")
+        for trainable in ("head", "last_block")
+        for seed in (1, 2)
+    }
+    test = workspace.summary()["data"]["splits"]["test"]
+    for one in figures:
+        assert one["images"] == test[one["dataset"]]["images"]
+        assert 0 <= one["auc"] <= 1
+    page = (workspace.folder / "results/training.md").read_text()
+    assert "| demo: nih | head |" in page
