@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -33,11 +34,19 @@ def test_auto_is_bfloat16_where_the_processor_has_it(
     assert frozen.resolve_precision("float32") == "float32"
 
 
+def trained_for_a_while(network: keras.Model) -> keras.Model:
+    """Batch normalisation as it is initialised does nothing."""
+    rng = np.random.default_rng(0)
+    network.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in network.get_weights()])
+    return network
+
+
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-6), ("bfloat16", 2e-2)])
 def test_a_nested_network_gives_what_keras_gives(
     small_backbone: keras.Model, precision: str, tolerance: float
 ) -> None:
     images = random_images(3)
+    trained_for_a_while(small_backbone)
     expected = small_backbone(images, training=False).numpy()
 
     found = call(small_backbone, precision, images)
@@ -45,6 +54,44 @@ def test_a_nested_network_gives_what_keras_gives(
     assert found.dtype == np.float32
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(
+    "options", [{"scale": False}, {"center": False}, {"axis": 1}, {"axis": -1}], ids=str
+)
+def test_batch_normalisation_of_any_kind_is_what_it_was(options: dict[str, Any]) -> None:
+    image = keras.Input((SIDE, SIDE, 3))
+    network = keras.Model(image, keras.layers.BatchNormalization(**options)(image))
+    trained_for_a_while(network)
+    images = random_images(2)
+
+    np.testing.assert_allclose(
+        call(network, "float32", images), network(images, training=False), atol=1e-5
+    )
+
+
+def test_a_network_that_was_trained_in_half_precision_is_served_in_single() -> None:
+    image = keras.Input((SIDE, SIDE, 3))
+    convolution = keras.layers.Conv2D(4, 3, dtype="mixed_float16")
+    network = keras.Model(image, convolution(image))
+    kernel, bias = network.get_weights()
+    images = random_images(1)
+
+    expected = tf.nn.conv2d(images, kernel, 1, "VALID") + bias
+
+    np.testing.assert_allclose(call(network, "float32", images), expected, atol=1e-5)
+
+
+def test_what_a_layer_adapted_to_is_kept() -> None:
+    numbers = np.random.default_rng(0).normal(5, 3, (100, 4)).astype(np.float32)
+    standardise = keras.layers.Normalization()
+    standardise.adapt(numbers)
+    embedding = keras.Input((4,))
+    network = keras.Model(embedding, standardise(embedding))
+
+    found = call(network, "float32", numbers)
+
+    np.testing.assert_allclose(found, (numbers - numbers.mean(0)) / numbers.std(0), atol=1e-5)
 
 
 def test_in_bfloat16_what_standardises_and_pools_is_not_rounded() -> None:
