@@ -139,9 +139,9 @@ def _notes_on_duplicates(ingest: Mapping[str, Any]) -> Iterator[str]:
 def _notes_on_findings(ingest: Mapping[str, Any]) -> Iterator[str]:
     """The findings that a split lacks: with 14 of them, rare ones will be missing somewhere."""
     consequence = {
-        TRAIN: "the model cannot learn it",
-        VALIDATION: "it is neither calibrated nor given an operating point",
-        TEST: "it is not measured",
+        TRAIN: "learnt",
+        VALIDATION: "calibrated, nor given an operating point",
+        TEST: "measured",
     }
     for split in SPLITS:
         for dataset, own in ingest["splits"].get(split, {}).items():
@@ -149,7 +149,7 @@ def _notes_on_findings(ingest: Mapping[str, Any]) -> Iterator[str]:
             if missing:
                 yield (
                     f"{dataset}: the {split} split has no image of {', '.join(missing)} among its "
-                    f"{own['images']:,}: {consequence[split]} there."
+                    f"{own['images']:,}: what is missing there cannot be {consequence[split]}."
                 )
 
 
