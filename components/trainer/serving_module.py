@@ -52,11 +52,11 @@ class Answers:
 class ServingModule(tf.Module):
     """The signatures of the exported model, which share one copy of the network.
 
-    Its variables are frozen to constants: it answers as fast on any TF Serving as its precision
-    allows, and has no variables to load. In float32 its probabilities are those of the Keras
-    model, calibrated, within 1e-5; in bfloat16 its logits are off by a few hundredths of their
-    standard deviation, see `activations`; and both are what the head was trained on in that
-    precision.
+    Its variables are frozen to constants: it is faster than a plain Keras export on any TF Serving
+    (`tests/benchmarks/serving_latency.py`), and has none to load. In float32 its probabilities are
+    those of the Keras model, calibrated, within 1e-5. In bfloat16 its logits are off by at most a
+    third of their standard deviation, and by a few hundredths of it as a rule; they are those that
+    calibration and threshold were fitted on, if the validation images were embedded in bfloat16.
     """
 
     def __init__(
