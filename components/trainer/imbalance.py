@@ -140,8 +140,10 @@ def loss(imbalance: Imbalance, settings: TrainerSettings) -> Callable[..., tf.Te
         labels, logits = tf.cast(labels, tf.float32), tf.cast(logits, tf.float32)
         each = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
         if gamma:
-            # exp(-cross-entropy) is the probability that was given to the true class.
-            each *= (1 - tf.exp(-each)) ** gamma
+            # To the log of the probability that was given to the wrong class: of a sure answer's
+            # own probability, a power below 1 has no gradient.
+            wrong = tf.math.log_sigmoid(logits * (1 - 2 * labels))
+            each *= tf.exp(gamma * wrong)
         return keras.ops.mean(each * (labels * positive + (1 - labels) * negative), axis=-1)
 
     return cross_entropy

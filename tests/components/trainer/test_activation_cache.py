@@ -158,10 +158,12 @@ def test_a_crash_while_writing_leaves_no_half_shard(
     cache.add(*make(4, start=4))
     done = []
 
+    rename = Path.rename
+
     def crash(source: Path, target: Path) -> None:
         if len(done) == finished:
             raise KeyboardInterrupt
-        done.append(os.rename(source, target))
+        done.append(rename(source, target))
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", crash)
