@@ -5,6 +5,7 @@ film's, so that drawing can be spread over any number of workers.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -189,14 +190,16 @@ def _patient_sizes(films: int, single: float, rng: np.random.Generator) -> list[
 def _findings(images: int, pneumonia_share: float, rng: np.random.Generator) -> list[str]:
     pneumonia = round(images * pneumonia_share)
     other = round(images * _OTHER_SHARE)
-    names, shares = zip(*_PNEUMONIA_FINDINGS, strict=True)
-    findings = [str(name) for name in rng.choice(names, pneumonia, p=shares)]
-    first = rng.choice(_OTHER_FINDINGS, other)
+    findings = _draw(_PNEUMONIA_FINDINGS, pneumonia, rng)
+    first = [str(name) for name in rng.choice(_OTHER_FINDINGS, other)]
     # From a stream of their own: they are names only, and must not change what is drawn.
-    names, shares = zip(*_COMPANIONS, strict=True)
-    beside = rng.spawn(1)[0].choice(names, other, p=shares)
-    findings += [
-        "|".join(sorted(filter(None, map(str, pair)))) for pair in zip(first, beside, strict=True)
-    ]
+    beside = _draw(_COMPANIONS, other, rng.spawn(1)[0])
+    findings += ["|".join(sorted(filter(None, pair))) for pair in zip(first, beside, strict=True)]
     findings += ["No Finding"] * (images - len(findings))
     return [findings[index] for index in rng.permutation(images)]
+
+
+def _draw(shares: Sequence[tuple[str, float]], count: int, rng: np.random.Generator) -> list[str]:
+    """Names by their shares."""
+    names = [name for name, _ in shares]
+    return [str(name) for name in rng.choice(names, count, p=[share for _, share in shares])]
