@@ -176,7 +176,9 @@ def create_pipeline(
         run_fn="components.trainer.run_fn.run_fn",
         hyperparameters=tuner.outputs["best_hyperparameters"] if config.tuner.enabled else None,
         base_model=last_model.outputs["model"] if config.trainer.warm_start else None,
-        custom_config=learnt | {"code": source_digest("trainer", "transform")},
+        custom_config=learnt
+        # The films of the warm-up requests are drawn.
+        | {"code": source_digest("trainer", "transform", "example_gen/synthetic")},
         **learning,
     )
     model = trainer.outputs["model"]

@@ -140,17 +140,23 @@ def judge(
 
 def _gate(dataset: str, found: SliceResult | MultiLabelResult | None, floor: float) -> Gate:
     name = f"auc/{dataset}"
-    if isinstance(found, MultiLabelResult):
-        auc, kind = found.macro_auc, "macro AUC"
-        of = f"over {found.measured} of {len(found.findings)} findings on {found.n} test images"
-    elif found is not None:
-        auc, kind = found.auc, "AUC"
-        of = f"on {found.n} test images ({found.positives} with pneumonia)"
+    auc = None if found is None else _judged_auc(found)
     if found is None or auc is None:
         return Gate(name, False, f"{dataset}: no AUC, where at least {floor:.2f} is asked for")
     relation = "meets" if auc >= floor else "is below"
-    sentence = f"{dataset}: {kind} {auc:.3f} {of} {relation} the {floor:.2f} asked for"
+    sentence = f"{dataset}: {_said(found, auc)} {relation} the {floor:.2f} asked for"
     return Gate(name, auc >= floor, sentence)
+
+
+def _judged_auc(found: SliceResult | MultiLabelResult) -> float | None:
+    return found.macro_auc if isinstance(found, MultiLabelResult) else found.auc
+
+
+def _said(found: SliceResult | MultiLabelResult, auc: float) -> str:
+    if isinstance(found, MultiLabelResult):
+        measured = f"{found.measured} of {len(found.findings)} findings"
+        return f"macro AUC {auc:.3f} over {measured} on {found.n} test images"
+    return f"AUC {auc:.3f} on {found.n} test images ({found.positives} with pneumonia)"
 
 
 def _in_order(slices: Sequence[Result]) -> list[Result]:

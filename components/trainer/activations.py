@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
@@ -18,10 +19,9 @@ import tensorflow as tf
 from components import progress
 from components.errors import InputError
 from components.example_gen import record
-from components.trainer import augmentation
+from components.trainer import augmentation, frozen
 from components.trainer.activation_cache import ActivationCache
 from components.trainer.backbones import weights_digest
-from components.trainer.frozen import freeze
 from components.trainer.settings import Augmentation
 
 BATCH = 32
@@ -58,7 +58,7 @@ class FrozenPart:
         self.shape: tuple[int, ...] = network.output_shape[1:]
         self.image_size: int = network.input_shape[1]
         self.key = digest(
-            preprocess_digest, precision, _structure(network), weights_digest(network)
+            preprocess_digest, precision, _structure(network), weights_digest(network), _code()
         )
         self._network = network
         self._preprocess = preprocess
@@ -82,23 +82,23 @@ class FrozenPart:
     @functools.cached_property
     def _frozen(self) -> Preprocess:
         """The frozen graph, made when first needed: with a warm cache, never."""
-        return freeze(self._network, self._precision)
+        return frozen.freeze(self._network, self._precision)
 
     @functools.cached_property
     def _run(self) -> tf.types.experimental.PolymorphicFunction:
-        frozen = self._frozen
+        network = self._frozen
         return tf.function(
-            lambda encoded: frozen(self._preprocess(encoded)),
+            lambda encoded: network(self._preprocess(encoded)),
             input_signature=[tf.TensorSpec([None], tf.string)],
         )
 
     @functools.cached_property
     def _run_altered(self) -> tf.types.experimental.PolymorphicFunction:
-        frozen = self._frozen
+        network = self._frozen
 
         def run(encoded: tf.Tensor, transforms: tf.Tensor, contrasts: tf.Tensor) -> tf.Tensor:
             images = self._preprocess(encoded)
-            return frozen(augmentation.alter(images, transforms, contrasts))
+            return network(augmentation.alter(images, transforms, contrasts))
 
         return tf.function(
             run,
@@ -261,3 +261,10 @@ def _structure(network: keras.Model) -> str:
     """
     leaves = [layer for layer in network._flatten_layers() if not isinstance(layer, keras.Model)]
     return str([(type(one).__name__, one.get_config() | {"name": ""}) for one in leaves])
+
+
+@functools.cache
+def _code() -> str:
+    """What computes: these modules and TensorFlow decide the last bits of an activation."""
+    sources = [inspect.getsource(module) for module in (frozen, augmentation)]
+    return digest(tf.__version__, keras.__version__, *sources)

@@ -90,6 +90,8 @@ def usable_findings(text: str, source: str, labels: Labels = "pneumonia") -> Fin
         and an image without pneumonia has the label 0.
     """
     multi_label = labels == "findings"
+    if multi_label and any(part.strip() in _NUMBERED for part in re.split("[|;,]", text)):
+        return LeftOut(source, "label that tells of pneumonia alone", Fate.OUT_OF_SCOPE)
     findings = parse_findings(text, PATHOLOGIES) if multi_label else parse_findings(text)
     if findings.contradictory:
         return LeftOut(source, "both No Finding and a finding", Fate.BAD_ROW)

@@ -187,20 +187,19 @@ def _patient_sizes(films: int, single: float, rng: np.random.Generator) -> list[
     return sizes
 
 
-def _draw(shares: Sequence[tuple[str, float]], count: int, rng: np.random.Generator) -> list[str]:
-    names = [name for name, _ in shares]
-    return [str(name) for name in rng.choice(names, count, p=[share for _, share in shares])]
-
-
 def _findings(images: int, pneumonia_share: float, rng: np.random.Generator) -> list[str]:
     pneumonia = round(images * pneumonia_share)
     other = round(images * _OTHER_SHARE)
     findings = _draw(_PNEUMONIA_FINDINGS, pneumonia, rng)
-    first = rng.choice(_OTHER_FINDINGS, other)
+    first = [str(name) for name in rng.choice(_OTHER_FINDINGS, other)]
     # From a stream of their own: they are names only, and must not change what is drawn.
     beside = _draw(_COMPANIONS, other, rng.spawn(1)[0])
-    findings += [
-        "|".join(sorted(filter(None, map(str, pair)))) for pair in zip(first, beside, strict=True)
-    ]
+    findings += ["|".join(sorted(filter(None, pair))) for pair in zip(first, beside, strict=True)]
     findings += ["No Finding"] * (images - len(findings))
     return [findings[index] for index in rng.permutation(images)]
+
+
+def _draw(shares: Sequence[tuple[str, float]], count: int, rng: np.random.Generator) -> list[str]:
+    """Names by their shares."""
+    names = [name for name, _ in shares]
+    return [str(name) for name in rng.choice(names, count, p=[share for _, share in shares])]

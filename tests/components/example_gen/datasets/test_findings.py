@@ -212,6 +212,13 @@ def test_what_none_of_the_findings_is_said_of_is_out_of_scope(text: str) -> None
     )
 
 
+@pytest.mark.parametrize("text", ["0", "1", "0.0", "1.0", "Mass|1"])
+def test_a_number_tells_of_pneumonia_alone(text: str) -> None:
+    assert usable_findings(text, "a.png", "findings") == LeftOut(
+        "a.png", "label that tells of pneumonia alone", Fate.OUT_OF_SCOPE
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     [
