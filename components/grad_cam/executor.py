@@ -58,13 +58,9 @@ class Executor(base_executor.BaseExecutor):
         split, seed = exec_properties[SPLIT], exec_properties[SEED]
         opacity, finding = exec_properties[OPACITY], exec_properties[FINDING]
         model_uri = artifact_utils.get_single_uri(input_dict[MODEL])
-        contract = exported_model.read_contract(model_uri)
-        output, class_names = 0, contract.class_names
-        if finding:
-            output, class_names = _output(contract, finding), _class_names(finding)
-            contract = contract.of_output(output)  # type: ignore[attr-defined]
+        contract = exported_model.read_contract(model_uri, finding)
         classifier = exported_model.load_classifier(model_uri)
-        grad_cam = GradCam(classifier, output)
+        grad_cam = GradCam(classifier, contract.output)
         files = _files(input_dict[EXAMPLES], split)
 
         scored = _score(files, grad_cam, contract, finding)
@@ -85,7 +81,7 @@ class Executor(base_executor.BaseExecutor):
             report.Report(
                 split=split,
                 model=backbones.weights_digest(classifier),
-                class_names=class_names,
+                class_names=contract.class_names,
                 threshold=contract.threshold,
                 counts=cases.count_outcomes(scored),
                 cases=explained,
@@ -96,18 +92,6 @@ class Executor(base_executor.BaseExecutor):
                 opacity=opacity,
             ),
         )
-
-
-def _output(contract: ModelContract, finding: str) -> int:
-    names = list(contract.class_names)
-    if finding not in names:
-        raise ValueError(f"the model has no output {finding!r}; it has {', '.join(names)}")
-    return names.index(finding)
-
-
-def _class_names(finding: str) -> tuple[str, str]:
-    words = finding.replace("_", " ").lower()
-    return f"no {words}", words
 
 
 def _files(examples: Sequence[types.Artifact], split: str) -> list[str]:

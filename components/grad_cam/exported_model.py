@@ -16,42 +16,43 @@ from tfx.utils import path_utils
 
 from components.trainer.calibration import Calibration
 from components.trainer.export import CONTRACT, KERAS_FOLDER
-from components.trainer.serving_module import BINARY
-
-# The finding that is explained.
-_FINDING = "pneumonia"
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelContract:
-    """The part of the model's contract that explaining it needs.
+    """The part of the model's contract that explaining one of its outputs needs.
 
     Attributes:
+      output: which logit it is.
       class_names: of the negative and the positive class.
       image_size: side of the network's input, in pixels.
       threshold: the operating point, a calibrated probability.
       calibration: from logit to probability.
     """
 
+    output: int
     class_names: tuple[str, str]
     image_size: int
     threshold: float
     calibration: Calibration
 
     @classmethod
-    def from_json(cls, text: str) -> ModelContract:
+    def from_json(cls, text: str, finding: str = "") -> ModelContract:
         """Read it from the model's `model_contract.json`.
 
+        Args:
+          text: the JSON.
+          finding: of a multi-label model, the name of the output; empty for a binary one.
+
         Raises:
-          ValueError: if an entry is missing or wrong, or no output is for pneumonia.
+          ValueError: if an entry is missing or wrong, or there is no such output.
         """
         try:
             contract = json.loads(text)
-            output = _find(contract["outputs"])
-            names = contract["class_names"]
-            negative = names[0] if contract["task"] == BINARY else f"no {output['name']}"
+            number, output = _find(contract["outputs"], finding)
             return cls(
-                class_names=(str(negative), str(output["name"])),
+                output=number,
+                class_names=_words(finding) if finding else tuple(contract["class_names"]),
                 image_size=int(contract["image_size"]),
                 threshold=float(output["operating_point"]["threshold"]),
                 calibration=Calibration(**output["calibration"]),
@@ -70,16 +71,27 @@ class ModelContract:
         return int(probability >= self.threshold)
 
 
-def _find(outputs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    for output in outputs:
-        if output["name"].lower() == _FINDING:
-            return output
-    names = ", ".join(output["name"] for output in outputs)
-    raise ValueError(f"the model has no output for {_FINDING}, only for {names or 'nothing'}")
+def _find(outputs: Sequence[dict[str, Any]], finding: str) -> tuple[int, dict[str, Any]]:
+    names = [output["name"] for output in outputs]
+    if not finding and len(names) != 1:
+        raise ValueError(f"which output is to be explained? The model has {', '.join(names)}")
+    if finding and finding not in names:
+        raise ValueError(f"the model has no output {finding!r}; it has {', '.join(names)}")
+    number = names.index(finding) if finding else 0
+    return number, outputs[number]
 
 
-def read_contract(uri: str) -> ModelContract:
+def _words(finding: str) -> tuple[str, str]:
+    words = finding.replace("_", " ").lower()
+    return f"no {words}", words
+
+
+def read_contract(uri: str, finding: str = "") -> ModelContract:
     """Read the contract of a Model artifact.
+
+    Args:
+      uri: of the artifact.
+      finding: of a multi-label model, the name of the output; empty for a binary one.
 
     Raises:
       FileNotFoundError: if the exported model has none.
@@ -89,7 +101,7 @@ def read_contract(uri: str) -> ModelContract:
     if not fileio.exists(path):
         raise FileNotFoundError(f"the exported model has no contract: {path}")
     with fileio.open(path, "r") as file:
-        return ModelContract.from_json(file.read())
+        return ModelContract.from_json(file.read(), finding)
 
 
 def load_classifier(uri: str) -> keras.Model:

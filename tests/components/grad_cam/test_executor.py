@@ -1,6 +1,5 @@
 """Real artifacts in, a real report out."""
 
-import dataclasses
 import json
 import logging
 import re
@@ -16,7 +15,6 @@ from components import progress
 from components.example_gen import record
 from components.grad_cam import executor
 from components.grad_cam.artifacts import ExplanationReport
-from components.grad_cam.exported_model import ModelContract
 from components.trainer import classifier
 from tests import examples
 
@@ -80,19 +78,7 @@ def model_artifact(root, outputs=1, output=0):
     classifier.build_classifier(backbone, head).save(root / "saved_models" / "tiny.keras")
     extra = root / "Format-Serving" / "assets.extra"
     extra.mkdir(parents=True)
-    contract = {
-        "task": "binary",
-        "class_names": list(record.CLASS_NAMES),
-        "image_size": SIDE,
-        "outputs": [
-            {
-                "name": record.CLASS_NAMES[1],
-                "operating_point": {"threshold": THRESHOLD},
-                "calibration": {"method": "platt", "slope": 0.5, "intercept": 0.0},
-            }
-        ],
-    }
-    (extra / "model_contract.json").write_text(json.dumps(contract))
+    (extra / "model_contract.json").write_text(json.dumps(tiny_contract(outputs, output)))
     artifact = standard_artifacts.Model()
     artifact.uri = str(root)
     return artifact
@@ -202,6 +188,24 @@ def test_the_page_shows_every_case_once(written, index):
     assert "<0>" not in page
 
 
+def tiny_contract(outputs, output):
+    names = record.PATHOLOGIES if outputs > 1 else record.CLASS_NAMES
+    # Of another output than the right one, everything would be far below the operating point.
+    return {
+        "task": "multilabel" if outputs > 1 else "binary",
+        "class_names": list(names),
+        "image_size": SIDE,
+        "outputs": [
+            {
+                "name": name,
+                "operating_point": {"threshold": THRESHOLD if number == output else 0.999},
+                "calibration": {"method": "platt", "slope": 0.5, "intercept": 0.0},
+            }
+            for number, name in enumerate(names[-outputs:])
+        ],
+    }
+
+
 def test_progress_is_told(written):
     assert [str(x) for x in written[1]] == [
         "32 of 35 films scored",
@@ -229,23 +233,6 @@ def test_a_split_without_files_is_named(tmp_path):
 # --- One finding of a multi-label model ------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True)
-class MultiLabelContract:
-    """What the executor asks of the contract of a model with several outputs."""
-
-    class_names: tuple[str, ...] = record.PATHOLOGIES
-
-    def of_output(self, output):
-        # Of another output than Edema's, everything would be far below the operating point.
-        threshold = THRESHOLD if self.class_names[output] == "Edema" else 0.999
-        return ModelContract(("", ""), SIDE, threshold, slope=0.5, intercept=0.0)
-
-
-@pytest.fixture
-def multi_label(monkeypatch):
-    monkeypatch.setattr(executor.exported_model, "read_contract", lambda _: MultiLabelContract())
-
-
 def multi_label_example(number, edema):
     one = to_example(number, edema, "nih")
     # Pneumonia is in every film: its label, and the binary one, would tell another story.
@@ -257,7 +244,6 @@ def multi_label_example(number, edema):
     return one
 
 
-@pytest.mark.usefixtures("multi_label")
 def test_one_finding_is_explained_by_its_own_label_output_and_threshold(tmp_path):
     records = [multi_label_example(number, number % 2) for number in range(12)]
     output = record.PATHOLOGIES.index("Edema")
@@ -280,7 +266,6 @@ def test_one_finding_is_explained_by_its_own_label_output_and_threshold(tmp_path
     assert "the network’s score for\nedema" in (folder / "report.html").read_text("utf-8")
 
 
-@pytest.mark.usefixtures("multi_label")
 def test_a_finding_that_the_model_does_not_tell_is_named(tmp_path):
     with pytest.raises(ValueError, match="no output 'Gout'; it has Atelectasis, "):
         run(tmp_path, [multi_label_example(1, 1)], finding="Gout", outputs=14)

@@ -19,8 +19,8 @@ CONTRACT = {
 }
 
 
-def read(contract):
-    return exported_model.ModelContract.from_json(json.dumps(contract))
+def read(contract, finding=""):
+    return exported_model.ModelContract.from_json(json.dumps(contract), finding)
 
 
 def test_the_contract_is_read():
@@ -32,21 +32,20 @@ def test_the_contract_is_read():
     assert contract.probability(1.0) == pytest.approx(1 / (1 + math.exp(-1)))
 
 
-def test_of_several_findings_pneumonia_is_explained():
+def test_of_several_findings_the_one_asked_for_is_explained():
     others = [OUTPUT | {"name": name} for name in ("Effusion", "Hernia")]
-    pneumonia = OUTPUT | {"name": "Pneumonia", "operating_point": {"threshold": 0.1}}
-    several = CONTRACT | {
-        "task": "multilabel",
-        "class_names": ["Effusion", "Pneumonia", "Hernia"],
-        "outputs": [others[0], pneumonia, others[1]],
-    }
+    thickening = OUTPUT | {"name": "Pleural_Thickening", "operating_point": {"threshold": 0.1}}
+    several = CONTRACT | {"task": "multilabel", "outputs": [others[0], thickening, others[1]]}
 
-    contract = read(several)
+    contract = read(several, "Pleural_Thickening")
 
-    assert contract.class_names == ("no Pneumonia", "Pneumonia")
+    assert contract.output == 1
+    assert contract.class_names == ("no pleural thickening", "pleural thickening")
     assert contract.threshold == 0.1
-    with pytest.raises(ValueError, match="no output for pneumonia, only for Effusion, Hernia"):
-        read(several | {"outputs": others})
+    with pytest.raises(ValueError, match="no output 'Mass'; it has Effusion, Pleural_Thickening"):
+        read(several, "Mass")
+    with pytest.raises(ValueError, match="which output is to be explained"):
+        read(several)
 
 
 def test_the_operating_point_itself_is_positive():
@@ -60,7 +59,7 @@ def test_extreme_logits_do_not_overflow(logit, probability):
     assert read(CONTRACT).probability(logit) == probability
 
 
-@pytest.mark.parametrize("entry", ["task", "class_names", "image_size", "outputs"])
+@pytest.mark.parametrize("entry", ["class_names", "image_size", "outputs"])
 def test_a_missing_entry_is_named(entry):
     with pytest.raises(ValueError, match=entry):
         read({name: value for name, value in CONTRACT.items() if name != entry})
