@@ -50,13 +50,10 @@ def _print_pneumonia(summary: Mapping[str, Any], console: Console) -> None:
 
 
 def _print_findings(summary: Mapping[str, Any], console: Console) -> None:
-    thresholds = {
-        one["name"]: one["operating_point"]["threshold"] for one in summary["model"]["outputs"]
-    }
     # Not of all images: which dataset one is from would be worth an AUC of its own.
     for one in summary["metrics"]:
         if set(one["slice"]) == {"dataset"}:
-            console.print(_findings(one, thresholds))
+            console.print(_findings(one))
     table = _table("Test images", "slice")
     for column in ("n", "findings measured", "macro AUC"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -66,16 +63,15 @@ def _print_findings(summary: Mapping[str, Any], console: Console) -> None:
     console.print(table)
 
 
-def _findings(metrics: Mapping[str, Any], thresholds: Mapping[str, float]) -> Table:
+def _findings(metrics: Mapping[str, Any]) -> Table:
     table = _table(f"Findings on {metrics['n']:,} test images, {metrics['name']}", "finding")
-    for column in ("positives", "AUC", "threshold", "sensitivity", "specificity", "PPV"):
+    for column in ("positives", "AUC", "sensitivity", "specificity", "PPV"):
         table.add_column(column, justify="right", no_wrap=True)
     for one in metrics["findings"]:
         table.add_row(
             one["finding"].replace("_", " "),
             str(one["positives"]),
             _figure(one["auc"]),
-            _figure(thresholds[one["finding"]]),
             *(_figure(one[figure]) for figure in ("sensitivity", "specificity", "ppv")),
         )
     table.add_section()

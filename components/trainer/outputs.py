@@ -53,10 +53,12 @@ def fit_outputs(
       prior_shift: float [K], see `calibration.fit_calibration`.
       patients: [N], whose image each is; None: every image is a patient.
     """
-    return tuple(
+    outputs = tuple(
         _fit_output(name, logits[:, k], labels[:, k], settings, float(prior_shift[k]), patients)
         for k, name in enumerate(names)
     )
+    _warn(outputs)
+    return outputs
 
 
 def _fit_output(
@@ -69,10 +71,6 @@ def _fit_output(
 ) -> Output:
     calibration = fit_calibration(logits, labels, settings.calibration, prior_shift)
     point = choose_operating_point(calibration(logits), labels, settings.operating_point)
-    if calibration.reason:
-        progress.warn(f"{name}: calibrated by {calibration.method}: {calibration.reason}")
-    if not point.as_asked:
-        progress.warn(f"{name}: decided at {point.chosen_by}")
     # The validation images have validation's prevalence, whatever is stated for others.
     here = settings.calibration.model_copy(update={"prevalence": None})
     error = cross_fit(
@@ -83,3 +81,26 @@ def _fit_output(
         patients=patients,
     )
     return Output(name, calibration, point, error)
+
+
+def _warn(outputs: Sequence[Output]) -> None:
+    simpler = [one for one in outputs if one.calibration.reason]
+    fixed = [one for one in outputs if not one.operating_point.as_asked]
+    if len(outputs) == 1:
+        for one in simpler:
+            method, reason = one.calibration.method, one.calibration.reason
+            progress.warn(f"{one.name}: calibrated by {method}: {reason}")
+        for one in fixed:
+            progress.warn(f"{one.name}: decided at {one.operating_point.chosen_by}")
+        return
+    # A line for each of many findings would bury what else there is to say.
+    for what, found in (
+        ("are calibrated by a simpler method than asked for", simpler),
+        ("are decided at the fixed threshold", fixed),
+    ):
+        if found:
+            names = ", ".join(f"{one.name} ({one.operating_point.positives})" for one in found)
+            progress.warn(
+                f"{len(found)} of {len(outputs)} findings {what}, since validation has too few "
+                f"images; in brackets those with the finding: {names}"
+            )

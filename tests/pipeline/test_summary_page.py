@@ -33,7 +33,13 @@ def summary(**values: Any) -> dict[str, Any]:
         "slices_too_small": 0,
         "model": {
             "weights": "imagenet",
-            "outputs": [{"name": "pneumonia", "operating_point": operating_point(0.25)}],
+            "outputs": [
+                {
+                    "name": "pneumonia",
+                    "calibration": {"method": "platt", "reason": None},
+                    "operating_point": operating_point(0.25),
+                }
+            ],
         },
         "data": {"read": 1, "fates": {"kept": 1}, "left_out": {}, "suspects": {}},
         "data_gate": {"notes": [], "problems": []},
@@ -81,19 +87,19 @@ def test_pneumonia_has_one_table_and_one_operating_point() -> None:
         cells(line) == ["all images", "60", "20", "0.812", "0.900", "0.700"] for line in lines
     )
     assert (
-        "Operating point: probability of at least 0.250, chosen for sensitivity 0.9 on validation "
-        "(31 with pneumonia, 47 normal)."
-    ) in lines
+        "Operating point of pneumonia: probability of at least 0.250 (sensitivity 0.9 on "
+        "validation; 31 images with, 47 without)."
+    ) in " ".join(lines)
 
 
 @pytest.mark.parametrize(
     "row",
     [
-        ["finding", "positives", "AUC", "threshold", "sensitivity", "specificity", "PPV"],
-        ["Atelectasis", "20", "0.812", "0.000", "0.900", "0.700", "0.600"],
-        ["Pleural Thickening", "20", "0.812", "0.110", "0.900", "0.700", "0.600"],
-        ["Hernia", "0", "–", "0.070", "–", "0.700", "–"],
-        ["macro AUC", "", "0.777", "", "", "", ""],
+        ["finding", "positives", "AUC", "sensitivity", "specificity", "PPV"],
+        ["Atelectasis", "20", "0.812", "0.900", "0.700", "0.600"],
+        ["Pleural Thickening", "20", "0.812", "0.900", "0.700", "0.600"],
+        ["Hernia", "0", "–", "–", "0.700", "–"],
+        ["macro AUC", "", "0.777", "", "", ""],
     ],
 )
 def test_findings_have_a_table_of_each_dataset(row: list[str]) -> None:

@@ -54,11 +54,21 @@ def test_the_user_is_told_of_an_output_with_too_few_positives(
     common, rare = fit_outputs(NAMES, logits, labels, TrainerSettings(), prior_shift=np.zeros(2))
 
     assert "Effusion" not in caplog.text
-    assert "Hernia: calibrated by prior: validation has 3 positives" in caplog.text
-    assert "Hernia: decided at a fixed threshold of 0.5, since validation has 3" in caplog.text
+    told = "since validation has too few images; in brackets those with the finding: Hernia (3)"
+    for what in ("calibrated by a simpler method than asked for", "decided at the fixed threshold"):
+        assert f"1 of 2 findings are {what}, {told}" in caplog.text
     assert (common.calibration.method, rare.calibration.method) == ("platt", "prior")
     assert common.calibration_error is not None
     assert rare.calibration_error is None
+
+
+def test_of_a_single_output_the_user_is_told_why(caplog: pytest.LogCaptureFixture) -> None:
+    logits, labels = simulate(positives_of_the_second=3)
+
+    fit_outputs(NAMES[1:], logits[:, 1:], labels[:, 1:], TrainerSettings(), prior_shift=np.zeros(1))
+
+    assert "Hernia: calibrated by prior: validation has 3 positives" in caplog.text
+    assert "Hernia: decided at a fixed threshold of 0.5, since validation has 3" in caplog.text
 
 
 def test_the_calibration_error_is_that_at_validation_s_prevalence() -> None:
