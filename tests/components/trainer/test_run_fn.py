@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import cv2
 import keras
 import numpy as np
 import pytest
-from components.trainer.embedding import Embedder
-from components.trainer.head_training import TrainingError
+import tensorflow as tf
+from scipy.special import expit, logit
 
+from components.trainer import preparation
 from components.trainer import run_fn as module
+from components.trainer.activations import FrozenPart, Index
+from components.trainer.batches import Split, in_memory
+from components.trainer.imbalance import TrainingError
+from components.trainer.preparation import Prepared
+from components.trainer.settings import TrainerSettings
+from components.transform.preprocessing import preprocess
 from tests.components.trainer.conftest import Trained, read_contract
+from tests.components.trainer.networks import same
+from tests.components.trainer.samples import SIDE, image_of
+
+
+def weights_in(model_dir: Path) -> list[np.ndarray]:
+    return keras.models.load_model(
+        model_dir.parent / "saved_models" / "densenet121.keras"
+    ).get_weights()
+
+
+@pytest.fixture(scope="module")
+def fine_tuned(trained: Trained) -> Path:
+    return trained.run(
+        "fine-tuned",
+        weights="none",
+        trainable="last_block",
+        fine_tuning={"epochs": 2, "learning_rate": 1e-3},
+    )
+
+
+# --- What it writes --------------------------------------------------------------------------
 
 
 def test_it_writes_what_later_nodes_read(trained: Trained) -> None:
@@ -23,31 +53,165 @@ def test_it_writes_what_later_nodes_read(trained: Trained) -> None:
         "train",
         "validation",
     }
+    assert cv2.imread(str(logs / "curves.png")) is not None
 
 
 def test_it_learns_what_the_eye_sees(trained: Trained) -> None:
-    assert trained.contract["training"]["validation_auc"] > 0.9
+    assert trained.contract["training"]["validation_auc"]["pneumonia"] > 0.9
     assert trained.contract["outputs"][0]["operating_point"]["specificity"] > 0.5
 
 
-def test_a_second_run_finds_the_embeddings_and_makes_the_same_model(
-    trained: Trained, monkeypatch: pytest.MonkeyPatch
+def test_the_contract_accounts_for_the_training(trained: Trained, fine_tuned: Path) -> None:
+    training = trained.contract["training"]
+    assert trained.contract["task"] == "binary"
+    assert trained.contract["class_names"] == ["normal", "pneumonia"]
+    assert [output["name"] for output in trained.contract["outputs"]] == ["pneumonia"]
+    assert training["images"] == {
+        "train": {"normal": 20, "pneumonia": 20},
+        "val": {"normal": 12, "pneumonia": 12},
+    }
+    assert set(training["epochs"]) == {"head"}
+    assert 1 <= training["epochs"]["head"] <= 8
+    assert training["imbalance"]["method"] == "class_weight"
+    assert training["imbalance"]["positives"] == {"pneumonia": 0.5}
+    assert training["warm_start"] is False
+
+    account = read_contract(fine_tuned)["training"]
+    assert account["trainable"] == "last_block"
+    assert account["epochs"]["fine-tuning"] == 2
+    assert read_contract(fine_tuned)["weights_sha256"] != trained.contract["weights_sha256"]
+
+
+def test_the_contract_tells_which_images_it_learnt_from(trained: Trained) -> None:
+    digests = trained.contract["training"]["images_sha256"]
+    assert len(set(digests.values())) == 2
+
+    swapped = read_contract(trained.run("swapped", train="val", val="train", weights="none"))
+
+    assert swapped["training"]["images_sha256"] == {
+        "train": digests["val"],
+        "val": digests["train"],
+    }
+
+
+def test_plain_keras_loads_the_model_as_it_stands(fine_tuned: Path) -> None:
+    file = fine_tuned.parent / "saved_models" / "densenet121.keras"
+
+    model = keras.saving.load_model(file, safe_mode=True)
+
+    assert model.input_shape == (None, SIDE, SIDE, 3)
+    assert not model.compiled
+
+
+@pytest.mark.parametrize("kind", ["head", "last_block"])
+def test_the_exported_model_answers_as_the_keras_model_calibrated(
+    trained: Trained, fine_tuned: Path, kind: str
+) -> None:
+    model_dir = fine_tuned if kind == "last_block" else trained.model_dir
+    images = tf.constant([image_of(film) for film in trained.films[40:]])
+    (output,) = read_contract(model_dir)["outputs"]
+    calibration = output["calibration"]
+    assert calibration["method"] == "platt"
+
+    served = tf.saved_model.load(str(model_dir)).signatures["serving_default"]
+    answer = served(image_bytes=images)
+    classifier = keras.models.load_model(model_dir.parent / "saved_models" / "densenet121.keras")
+    scores = classifier.predict(preprocess(images, SIDE), verbose=0)[:, 0].astype(np.float64)
+
+    line = calibration["slope"] * (logit(scores) - calibration["prior_shift"])
+    expected = expit(line + calibration["intercept"] + calibration["prevalence_shift"])
+    np.testing.assert_allclose(answer["probability"], expected, atol=1e-5)
+    decisions = expected >= output["operating_point"]["threshold"]
+    np.testing.assert_array_equal(answer["decision"], decisions.astype(int))
+
+
+# --- Again -----------------------------------------------------------------------------------
+
+
+def test_a_second_run_finds_the_activations_and_makes_the_same_model(
+    trained: Trained, fine_tuned: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(*args: object) -> None:
-        raise AssertionError("an image was embedded again")
+        raise AssertionError("an image went through the frozen part again")
 
-    monkeypatch.setattr(Embedder, "__call__", never)
+    monkeypatch.setattr(FrozenPart, "__call__", never)
     monkeypatch.setattr(module.export.tf.saved_model, "save", lambda *args, **kwargs: None)
 
-    model_dir = trained.run("second", weights="none")
-
-    assert read_contract(model_dir) == trained.contract
-    one, two = (
-        keras.models.load_model(folder.parent / "saved_models" / "densenet121.keras")
-        for folder in (trained.model_dir, model_dir)
+    model_dir = trained.run(
+        "second",
+        weights="none",
+        trainable="last_block",
+        fine_tuning={"epochs": 2, "learning_rate": 1e-3},
     )
-    for left, right in zip(one.get_weights(), two.get_weights(), strict=True):
-        np.testing.assert_array_equal(left, right)
+
+    assert read_contract(model_dir) == read_contract(fine_tuned)
+    assert same(weights_in(model_dir), weights_in(fine_tuned))
+
+
+def test_what_a_tuner_found_takes_the_place_of_the_settings(trained: Trained) -> None:
+    model_dir = trained.run(
+        "tuned",
+        weights="none",
+        epochs=1,
+        hyperparameters={"values": {"head.units": 5, "epochs": 2}},
+    )
+
+    model = keras.models.load_model(model_dir.parent / "saved_models" / "densenet121.keras")
+    assert model.get_layer("head").get_layer("hidden").units == 5
+    assert read_contract(model_dir)["training"]["epochs"]["head"] == 2
+
+
+def test_a_warm_start_begins_with_the_weights_of_the_last_model(
+    trained: Trained, fine_tuned: Path
+) -> None:
+    changes: dict[str, Any] = {
+        "weights": "none",
+        "seed": 7,
+        "epochs": 1,
+        "learning_rate": 1e-9,
+        "trainable": "last_block",
+        "fine_tuning": {"epochs": 1, "learning_rate": 1e-9},
+    }
+
+    warm = trained.run("warm", base_model=fine_tuned, **changes)
+    cold = trained.run("cold", **changes)
+
+    former = read_contract(fine_tuned)["training"]["validation_auc"]["pneumonia"]
+    account = read_contract(warm)["training"]
+    assert account["validation_auc"]["pneumonia"] == pytest.approx(former, abs=0.02)
+    assert account["warm_start"] is True
+    for left, right in zip(weights_in(warm), weights_in(fine_tuned), strict=True):
+        np.testing.assert_allclose(left, right, atol=1e-6)
+    assert not same(weights_in(cold), weights_in(fine_tuned))
+
+
+def test_a_last_model_that_is_built_otherwise_is_a_cold_start(
+    trained: Trained, caplog: pytest.LogCaptureFixture
+) -> None:
+    changes: dict[str, Any] = {"weights": "none", "epochs": 1, "head": {"units": 4}}
+
+    model_dir = trained.run("mismatch", base_model=trained.model_dir, **changes)
+
+    assert "a cold start" in caplog.text
+    assert "(64, 16, 1), and this one (64, 4, 1)" in caplog.text
+    assert read_contract(model_dir)["training"]["warm_start"] is False
+    assert same(weights_in(model_dir), weights_in(trained.run("unstarted", **changes)))
+
+
+def test_a_last_model_of_another_backbone_is_a_cold_start(
+    trained: Trained, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "Format-Serving").mkdir()
+
+    model_dir = trained.run(
+        "other", weights="none", epochs=1, base_model=tmp_path / "Format-Serving"
+    )
+
+    assert "a cold start: the last blessed model has no densenet121.keras" in caplog.text
+    assert read_contract(model_dir)["training"]["warm_start"] is False
+
+
+# --- What it stops at, and where it keeps things ----------------------------------------------
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -57,46 +221,20 @@ def test_an_empty_split_is_named(trained: Trained, split: str, empty: str) -> No
         trained.run("empty", weights="none", **{split: empty})
 
 
-def test_the_validation_figure_is_that_of_the_weights_that_were_kept(
-    trained: Trained, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def train_head(*args: Any) -> tuple[keras.Model, keras.callbacks.History]:
-        head, history = module_train_head(*args)
-        history.history |= {"val_loss": [0.5, 0.3, 0.4], "val_auc": [0.7, 0.8, 0.9]}
-        return head, history
-
-    module_train_head = module.train_head
-    monkeypatch.setattr(module, "train_head", train_head)
-    monkeypatch.setattr(module.export.tf.saved_model, "save", lambda *args, **kwargs: None)
-
-    model_dir = trained.run("figures", weights="none", epochs=1)
-
-    assert read_contract(model_dir)["training"]["validation_auc"] == 0.8
-
-
 @pytest.mark.parametrize(
     ("cache", "xdg", "expected"),
     [("kept", "xdg", "kept"), (None, "xdg", "xdg/cxr"), (None, "", "home/.cache/cxr")],
 )
-def test_where_embeddings_are_kept(
+def test_where_activations_are_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: str | None, xdg: str, expected: str
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / xdg) if xdg else "")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    settings = module.TrainerSettings(cache={"folder": cache and str(tmp_path / cache)})
+    settings = TrainerSettings.model_validate(
+        {"cache": {"folder": cache and str(tmp_path / cache)}}
+    )
 
-    assert module._cache_root(settings, tmp_path / "fallback") == tmp_path / expected
-
-
-def test_the_contract_tells_which_images_it_learnt_from(trained: Trained) -> None:
-    digests = trained.contract["training"]["images_sha256"]
-    assert set(digests) == {"train", "val"}
-    assert len(set(digests.values())) == 2
-    swapped = read_contract(trained.run("swapped", train="val", val="train", weights="none"))
-    assert swapped["training"]["images_sha256"] == {
-        "train": digests["val"],
-        "val": digests["train"],
-    }
+    assert preparation.cache_root(settings, tmp_path / "fallback") == tmp_path / expected
 
 
 def test_a_user_without_a_cache_folder_trains_all_the_same(
@@ -107,6 +245,75 @@ def test_a_user_without_a_cache_folder_trains_all_the_same(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    model_dir = trained.run("homeless", weights="none", cache={"folder": None})
+
+    model_dir = trained.run("homeless", weights="none", epochs=1, cache={"folder": None})
+
     assert (model_dir / "saved_model.pb").is_file()
     assert "no cache folder" in caplog.text
+
+
+def test_a_cache_that_is_too_small_loses_nothing_that_is_in_use(
+    trained: Trained, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = tmp_path / "activations" / "old"
+    old.mkdir(parents=True)
+    (old / "rows.npy").write_bytes(b"0" * 1000)
+
+    trained.run(
+        "small cache",
+        weights="none",
+        epochs=1,
+        augmentation={"views": 1},
+        cache={"folder": str(tmp_path), "max_gib": 1e-9},
+    )
+
+    assert not (old / "rows.npy").exists()
+    assert len(list(tmp_path.rglob("*.npy"))) == 3, "train, its views, and val"
+    assert "all of it in use" in caplog.text
+    shutil.rmtree(tmp_path)
+
+
+# --- Whose state it is -----------------------------------------------------------------------
+
+CONFIG = {"image_size": SIDE, "preprocessing": "a", "code": "a"}
+
+
+def key(
+    settings: dict[str, Any] | None = None,
+    config: dict[str, Any] | None = None,
+    weights: tuple[str, ...] = ("a", "cold"),
+    images: tuple[str, ...] = ("1", "2"),
+    labels: tuple[int, ...] = (0, 1),
+) -> str:
+    values = np.array(labels, np.float32)[:, None]
+    split = Prepared(Index((), images, values, images), Split(in_memory([values]), values), None)
+    return module._training_key(
+        TrainerSettings.model_validate(settings or {}),
+        CONFIG | (config or {}),
+        weights,
+        {"train": split, "val": split},
+    )
+
+
+def test_whatever_changes_a_training_changes_its_key() -> None:
+    keys = [
+        key(),
+        key({"seed": 2}),
+        key({"epochs": 3}),
+        key({"head": {"dropout": 0.1}}),
+        key({"trainable": "last_block"}),
+        key({"cache": {"dtype": "bfloat16"}}),
+        key(config={"image_size": 32}),
+        key(config={"preprocessing": "b"}),
+        key(config={"code": "b"}),
+        key(weights=("b", "cold")),
+        key(weights=("a", "warm")),
+        key(images=("1", "3")),
+        key(labels=(1, 0)),
+    ]
+
+    assert len(set(keys)) == len(keys)
+
+
+def test_where_the_cache_is_does_not_change_the_key() -> None:
+    assert key({"cache": {"folder": "/elsewhere", "max_gib": 1.0}}) == key()

@@ -329,7 +329,7 @@ def test_a_validation_loss_that_is_not_a_number_stops_it(train: Any) -> None:
     rows = rows_of(validation)
     rows[0, 0] = np.inf  # as weights that the last step of an epoch spoilt would answer
 
-    with pytest.raises(TrainingError, match="loss is (nan|inf) after epoch 1"):
+    with pytest.raises(TrainingError, match=r"loss is (nan|inf) after epoch 1"):
         train(embedded(40, 1), with_rows(validation, rows))
 
 
