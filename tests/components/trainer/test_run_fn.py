@@ -286,7 +286,9 @@ def key(
     labels: tuple[int, ...] = (0, 1),
 ) -> str:
     values = np.array(labels, np.float32)[:, None]
-    split = Prepared(Index((), images, values, images), Split(in_memory([values]), values), None)
+    split = Prepared(
+        Index((), images, values, images, images), Split(in_memory([values]), values), None
+    )
     return module._training_key(
         TrainerSettings.model_validate(settings or {}),
         CONFIG | (config or {}),
