@@ -48,7 +48,8 @@ def prepare(network: Network, numbers: Sequence[int], views: int = 0) -> Prepare
     """Views of an image are the image with more or less contrast."""
     films = [pixels(numbers) * (1 - 0.3 * view) for view in range(views + 1)]
     labels = labels_of(numbers)
-    index = Index((), [str(number) for number in numbers], labels, [str(n) for n in numbers])
+    names = [str(number) for number in numbers]
+    index = Index((), names, labels, names, ["nih"] * len(names))
     kept = [
         np.asarray(network.frozen(one, training=False)).astype(np.float16).astype(np.float32)
         for one in films
