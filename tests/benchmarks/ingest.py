@@ -105,10 +105,10 @@ def example_gen(root: Path, out: Path, workers: int) -> None:
 def embedding(out: Path) -> None:
     """Every training image through the backbone; needs what `example_gen` wrote."""
     import tensorflow as tf
-
-    from components.trainer.backbones import build_backbone
     from components.trainer.embedding import Embedder, embed, read_index, resolve_precision
     from components.trainer.embedding_cache import EmbeddingCache
+
+    from components.trainer.backbones import build_backbone
     from components.transform import preprocessing
 
     backbone = build_backbone("DenseNet121", image_size=224, weights="none", seed=1)
