@@ -105,23 +105,22 @@ def example_gen(root: Path, out: Path, workers: int) -> None:
 def embedding(out: Path) -> None:
     """Every training image through the backbone; needs what `example_gen` wrote."""
     import tensorflow as tf
-    from components.trainer.embedding import Embedder, embed, read_index
-    from components.trainer.embedding_cache import EmbeddingCache
 
-    from components.trainer.backbones import build_backbone
+    from components.trainer.activation_cache import ActivationCache
+    from components.trainer.activations import FrozenPart, compute, read_index
     from components.trainer.frozen import resolve_precision
+    from components.trainer.preparation import build_network
+    from components.trainer.settings import TrainerSettings
     from components.transform import preprocessing
 
-    backbone = build_backbone("DenseNet121", image_size=224, weights="none", seed=1)
-    embedder = Embedder(
-        backbone,
+    part = FrozenPart(
+        build_network(TrainerSettings(weights="none"), 224).frozen,
         lambda encoded: preprocessing.preprocess(encoded, 224),
         preprocess_digest="benchmark",
         precision=resolve_precision("auto"),
     )
-    files = tf.io.gfile.glob(str(out / "examples" / "Split-*" / "*.gz"))
-    sha256, _ = read_index(files)
-    embed(files, sha256, embedder, EmbeddingCache(out, embedder.key, embedder.features))
+    index = read_index(tf.io.gfile.glob(str(out / "examples" / "Split-*" / "*.gz")))
+    compute(index, part, ActivationCache(out, part.key, part.shape), "images embedded")
 
 
 def _dataset(images: int, root: Path) -> Path:

@@ -26,23 +26,25 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from components.trainer.embedding import Embedder, embed, read_index
-from components.trainer.embedding_cache import EmbeddingCache
-from components.trainer.head_training import Embedded, balanced_class_weights, train_head
 
 from components.example_gen import example
 from components.example_gen.datasets import pediatric
+from components.example_gen.datasets.source import Source
 from components.example_gen.images import imaging
 from components.example_gen.record import CLASS_NAMES, XrayFile
 from components.example_gen.synthetic import layouts
 from components.trainer.backbones import build_backbone
 from components.trainer.classifier import build_classifier, build_head
 from components.trainer.frozen import resolve_precision
+from components.trainer.imbalance import balance
+from components.trainer.preparation import TASKS, Preparation, build_network
 from components.trainer.settings import TrainerSettings
+from components.trainer.training import Workplace, train
 from components.transform import preprocessing
 
 SIZE = 224
 SEED = 1
+TASK = TASKS["pneumonia"]
 
 
 def main() -> None:
@@ -53,8 +55,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, nargs="+", default=[1, 10])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = arguments.folder or _synthetic(arguments.images, Path(scratch))
-        train, validation = _split(pediatric.list_files(folder).files, arguments.images)
+        folder = arguments.folder or synthetic(arguments.images, Path(scratch))
+        train, validation = split(pediatric.list_files(folder, Source()).files, arguments.images)
         print(f"{len(train)} training and {len(validation)} validation images, {SIZE} px")
         _report(train, validation, Path(scratch), arguments.epochs)
 
@@ -67,15 +69,15 @@ def _report(
 ) -> None:
     folders = [_as_folders(train, scratch / "train"), _as_folders(validation, scratch / "val")]
     records = [
-        _as_records(train, scratch / "train.gz"),
-        _as_records(validation, scratch / "val.gz"),
+        as_records(train, scratch / "train.gz"),
+        as_records(validation, scratch / "val.gz"),
     ]
     precisions = list(dict.fromkeys(["float32", resolve_precision("auto")]))
     print("E epochs: the recipe's seconds of wall time / the Trainer's = ratio")
     for epochs in epoch_counts:
-        recipe = _seconds(notebook_recipe, folders, train, epochs)
+        recipe = seconds(notebook_recipe, folders, train, epochs)
         for precision in precisions:
-            ours = _seconds(trainer, records, scratch, epochs, precision)
+            ours = seconds(trainer, records, scratch, epochs, precision)
             ratio = f"{recipe:6.1f} / {ours:5.1f} = {recipe / ours:.2f}x"
             print(f"  E = {epochs:>2}, {precision:<8}: {ratio}", flush=True)
 
@@ -99,35 +101,51 @@ def notebook_recipe(folders: Sequence[Path], train: Sequence[XrayFile], epochs: 
     head = build_head(backbone.output_shape[-1], units=128, dropout=0.5, l2=0.0)
     model = build_classifier(backbone, head)
     model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
-    weights = balanced_class_weights(np.array([file.label for file in train]))
-    model.fit(sets[0], validation_data=sets[1], epochs=epochs, class_weight=weights, verbose=0)
+    labels = np.array([[file.label] for file in train])
+    weights = balance(labels, TASK.outputs, TrainerSettings()).weights[:, 0]
+    model.fit(
+        sets[0],
+        validation_data=sets[1],
+        epochs=epochs,
+        class_weight=dict(enumerate(weights.tolist())),
+        verbose=0,
+    )
 
 
 def trainer(records: Sequence[str], scratch: Path, epochs: int, precision: str) -> None:
     """What the Trainer does, with an empty cache."""
-    backbone = build_backbone("DenseNet121", image_size=SIZE, weights="none", seed=SEED)
-    embedder = Embedder(
-        backbone,
-        lambda encoded: preprocessing.preprocess(encoded, SIZE),
-        preprocess_digest="benchmark",
-        precision=precision,
+    settings = TrainerSettings.model_validate(
+        {
+            "weights": "none",
+            "precision": precision,
+            "epochs": epochs,
+            "patience": epochs,
+            "seed": SEED,
+        }
     )
-    cache_root = scratch / "cache"
-    shutil.rmtree(cache_root, ignore_errors=True)
-    cache = EmbeddingCache(cache_root, embedder.key, embedder.features)
-    splits = []
-    for file in records:
-        sha256, labels = read_index([file])
-        splits.append(Embedded(embed([file], sha256, embedder, cache), labels))
-    settings = TrainerSettings(epochs=epochs, patience=epochs, seed=SEED)
-    train_head(splits[0], splits[1], settings, scratch / "logs")
+    shutil.rmtree(scratch / "cache", ignore_errors=True)
+    network = build_network(settings, SIZE)
+    preparation = Preparation(
+        network,
+        lambda encoded: preprocessing.preprocess(encoded, SIZE),
+        settings,
+        task=TASK,
+        preprocess_digest="benchmark",
+        cache_root=scratch / "cache",
+    )
+    train_split, validation = (
+        preparation.split(name, [file])
+        for name, file in zip(("train", "val"), records, strict=True)
+    )
+    workplace = Workplace(scratch / "cache" / "unfinished", scratch / "logs")
+    train(network, train_split, validation, TASK.outputs, settings, workplace)
 
 
-def _synthetic(images: int, scratch: Path) -> Path:
+def synthetic(images: int, scratch: Path) -> Path:
     return layouts.synthesize("pediatric", images=images, out=scratch, seed=SEED).root
 
 
-def _split(files: Sequence[XrayFile], images: int) -> tuple[Sequence[XrayFile], Sequence[XrayFile]]:
+def split(files: Sequence[XrayFile], images: int) -> tuple[Sequence[XrayFile], Sequence[XrayFile]]:
     chosen = random.Random(SEED).sample(list(files), min(images, len(files)))
     return chosen[len(chosen) // 5 :], chosen[: len(chosen) // 5]
 
@@ -140,7 +158,7 @@ def _as_folders(files: Sequence[XrayFile], folder: Path) -> Path:
     return folder
 
 
-def _as_records(files: Sequence[XrayFile], path: Path) -> str:
+def as_records(files: Sequence[XrayFile], path: Path) -> str:
     with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
         for file in files:
             data = Path(file.path).read_bytes()
@@ -149,7 +167,7 @@ def _as_records(files: Sequence[XrayFile], path: Path) -> str:
     return str(path)
 
 
-def _seconds(work: Callable[..., None], *arguments: Any) -> float:
+def seconds(work: Callable[..., None], *arguments: Any) -> float:
     keras.backend.clear_session()
     start = time.perf_counter()
     work(*arguments)

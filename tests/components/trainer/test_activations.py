@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -184,7 +185,7 @@ def test_the_index_does_not_depend_on_the_shards(tmp_path: Path) -> None:
 def test_other_images_or_labels_are_another_digest(tmp_path: Path) -> None:
     index = read_index(write_records(tmp_path / "all", FILMS))
     fewer = read_index(write_records(tmp_path / "fewer", FILMS[1:]))
-    relabelled = Index(index.files, index.sha256, 1 - index.labels, index.patients, index.datasets)
+    relabelled = dataclasses.replace(index, labels=1 - index.labels)
 
     assert len({index.digest, fewer.digest, relabelled.digest}) == 3
 
@@ -255,7 +256,7 @@ def test_an_image_that_is_not_in_the_files_is_named(
     tmp_path: Path, counting: Counting, open_cache: Callable[[], ActivationCache]
 ) -> None:
     index = index_of(tmp_path / "records", FILMS[:3], shards=1)
-    more = Index(index.files, [*index.sha256, "f" * 64], index.labels, index.patients, index.datasets)
+    more = dataclasses.replace(index, sha256=[*index.sha256, "f" * 64])
 
     with pytest.raises(InputError, match=f"1 of 4 images are not in the 1 files.*{'f' * 64}"):
         compute(more, counting, open_cache(), "images")
