@@ -2,6 +2,9 @@
 
 Adding one is one line in `BACKBONES`, its name in `settings.py` (which may not import Keras), and
 passing the shared contract test.
+
+Where only the last blocks of a backbone train, it is cut in two: the frozen part then runs once
+for each image, and only the rest in every epoch.
 """
 
 from __future__ import annotations
@@ -35,17 +38,68 @@ class Backbone:
     Attributes:
       build: a constructor of `keras.applications`.
       input_range: what its published weights expect: `imagenet` standardises each channel,
-        `bytes` is [0, 255] (the network normalises by itself).
+        `signed` is [-1, 1], `bytes` is [0, 255] (the network normalises by itself).
+      blocks: the first layer of each of its blocks, in the order that data flows. All that comes
+        after such a layer's input depends on nothing else that came before it: there the network
+        can be cut. A layer between two blocks that only shrinks the maps belongs to the earlier
+        one, which leaves less to keep at the cut. Without any, all of it trains, or nothing.
     """
 
     build: Callable[..., keras.Model]
-    input_range: Literal["imagenet", "bytes"]
+    input_range: Literal["imagenet", "signed", "bytes"]
+    blocks: tuple[str, ...] = ()
 
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """A backbone in two parts that share its weights: suffix(prefix(image)) == backbone(image).
+
+    Attributes:
+      prefix: the frozen part, float32 [N, image_size, image_size, 3] on [0, 1] to activations,
+        float32 [N, h, w, c]; None where all of the backbone trains.
+      suffix: the part that trains, those activations (or the images) to the backbone's maps,
+        float32 [N, h', w', C]; None where nothing of the backbone trains. Called with
+        `training=False` it leaves the statistics of its batch normalisation as they are.
+    """
+
+    prefix: keras.Model | None
+    suffix: keras.Model | None
+
+
+_DENSENET = tuple(f"conv{stage}_block1_0_bn" for stage in (2, 3, 4, 5))
+_EFFICIENTNET = ("block1a_dwconv", *(f"block{stage}a_expand_conv" for stage in range(2, 8)))
+_EFFICIENTNET_V2 = (
+    "block1a_project_conv",
+    *(f"block{stage}a_expand_conv" for stage in range(2, 7)),
+)
+_RESNET_V2 = tuple(f"conv{stage}_block1_preact_bn" for stage in (2, 3, 4, 5))
+# MobileNetV3 counts its residual blocks one by one; those of equal width are one block here.
+_MOBILENET_V3_SMALL = (
+    "expanded_conv_depthwise_pad",
+    *(f"expanded_conv_{number}_expand" for number in (1, 3, 6, 8)),
+)
+_MOBILENET_V3_LARGE = (
+    "expanded_conv_depthwise",
+    *(f"expanded_conv_{number}_expand" for number in (1, 3, 6, 10, 12)),
+)
+_CONVNEXT_TINY = tuple(f"convnext_tiny_stage_{stage}_block_0_depthwise_conv" for stage in range(4))
 
 BACKBONES: dict[str, Backbone] = {
-    "DenseNet121": Backbone(keras.applications.DenseNet121, "imagenet"),
-    "DenseNet169": Backbone(keras.applications.DenseNet169, "imagenet"),
-    "EfficientNetB0": Backbone(keras.applications.EfficientNetB0, "bytes"),
+    "DenseNet121": Backbone(keras.applications.DenseNet121, "imagenet", _DENSENET),
+    "DenseNet169": Backbone(keras.applications.DenseNet169, "imagenet", _DENSENET),
+    "DenseNet201": Backbone(keras.applications.DenseNet201, "imagenet", _DENSENET),
+    # EfficientNets standardise by statistics that come with their weights: with random ones they
+    # only bring the bytes back to [0, 1].
+    "EfficientNetB0": Backbone(keras.applications.EfficientNetB0, "bytes", _EFFICIENTNET),
+    "EfficientNetB1": Backbone(keras.applications.EfficientNetB1, "bytes", _EFFICIENTNET),
+    "EfficientNetB2": Backbone(keras.applications.EfficientNetB2, "bytes", _EFFICIENTNET),
+    "EfficientNetB3": Backbone(keras.applications.EfficientNetB3, "bytes", _EFFICIENTNET),
+    "EfficientNetB4": Backbone(keras.applications.EfficientNetB4, "bytes", _EFFICIENTNET),
+    "EfficientNetV2S": Backbone(keras.applications.EfficientNetV2S, "bytes", _EFFICIENTNET_V2),
+    "ResNet50V2": Backbone(keras.applications.ResNet50V2, "signed", _RESNET_V2),
+    "MobileNetV3Small": Backbone(keras.applications.MobileNetV3Small, "bytes", _MOBILENET_V3_SMALL),
+    "MobileNetV3Large": Backbone(keras.applications.MobileNetV3Large, "bytes", _MOBILENET_V3_LARGE),
+    "ConvNeXtTiny": Backbone(keras.applications.ConvNeXtTiny, "bytes", _CONVNEXT_TINY),
 }
 
 
@@ -55,7 +109,8 @@ def build_backbone(name: str, *, image_size: int, weights: str, seed: int) -> ke
     Args:
       name: a key of `BACKBONES`.
       image_size: side of the square input, in pixels.
-      weights: `imagenet` (downloaded by Keras), a path to a weights file, or `none` (random).
+      weights: `imagenet` (downloaded by Keras), a path to a weights file, or `none` (random). What
+        a file holds is fed as the ImageNet weights of the same network are.
       seed: of the random initialisation.
 
     Returns:
@@ -79,6 +134,42 @@ def build_backbone(name: str, *, image_size: int, weights: str, seed: int) -> ke
     return keras.Model(inputs, maps, name="backbone")
 
 
+def cut_backbone(backbone: keras.Model, name: str, trainable: str) -> Cut:
+    """Cut a backbone where its frozen part ends.
+
+    The parts are made of the backbone's own layers: to train the suffix is to train the backbone.
+
+    Args:
+      backbone: as built by `build_backbone`, or taken out of a classifier.
+      name: a key of `BACKBONES`.
+      trainable: `head`, `last_block`, `last_N_blocks` or `all`, see `TrainerSettings`.
+
+    Returns:
+      Both parts; for `head` the prefix is the backbone, for `all` the suffix is.
+
+    Raises:
+      InputError: if the backbone has fewer blocks.
+    """
+    if trainable == "head":
+        return Cut(backbone, None)
+    if trainable == "all":
+        return Cut(None, backbone)
+    blocks = BACKBONES[name].blocks
+    count = 1 if trainable == "last_block" else int(trainable.split("_")[1])
+    if count > len(blocks):
+        raise InputError(
+            f"trainer.trainable: {trainable}, but {name} has {len(blocks)} blocks; "
+            "`all` trains them and what comes before them"
+        )
+    image, normalise, network = backbone.layers
+    activations = network.get_layer(blocks[-count]).input
+    frozen = keras.Model(network.input, activations, name=network.name)
+    return Cut(
+        prefix=keras.Model(image.output, frozen(normalise(image.output)), name="prefix"),
+        suffix=keras.Model(activations, network.output, name="suffix"),
+    )
+
+
 def weights_digest(model: keras.Model) -> str:
     """A hexadecimal digest of every weight of a model, by value and shape."""
     digest = hashlib.sha256()
@@ -91,6 +182,8 @@ def weights_digest(model: keras.Model) -> str:
 def _normalise(input_range: str) -> keras.Layer:
     if input_range == "bytes":
         return keras.layers.Rescaling(255.0, name="to_bytes")
+    if input_range == "signed":
+        return keras.layers.Rescaling(2.0, offset=-1.0, name="to_signed")
     variance = [std**2 for std in _IMAGENET_STD]
     return keras.layers.Normalization(mean=_IMAGENET_MEAN, variance=variance, name="standardise")
 

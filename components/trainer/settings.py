@@ -8,7 +8,21 @@ import pydantic
 
 from components.settings import Settings
 
-BackboneName = Literal["DenseNet121", "DenseNet169", "EfficientNetB0"]
+BackboneName = Literal[
+    "DenseNet121",
+    "DenseNet169",
+    "DenseNet201",
+    "EfficientNetB0",
+    "EfficientNetB1",
+    "EfficientNetB2",
+    "EfficientNetB3",
+    "EfficientNetB4",
+    "EfficientNetV2S",
+    "ResNet50V2",
+    "MobileNetV3Small",
+    "MobileNetV3Large",
+    "ConvNeXtTiny",
+]
 
 # `head`, `last_block`, `last_2_blocks`, ..., `all`.
 Trainable = Annotated[str, pydantic.Field(pattern=r"^(head|last_block|last_[1-9]\d*_blocks|all)$")]

@@ -21,7 +21,7 @@ from components.trainer.run_fn import run_fn
 from components.transform.preprocessing_fn import preprocessing_fn
 from tests.components.trainer.samples import SIDE, make_example, small_network, write_records
 
-SMALL = Backbone(small_network, "imagenet")
+SMALL = Backbone(small_network, "imagenet", ("convolution", "second_convolution"))
 
 
 @pytest.fixture

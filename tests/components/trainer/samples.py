@@ -52,11 +52,14 @@ def image_of(one: tf.train.Example) -> bytes:
 def small_network(
     include_top: bool, weights: str | None, input_shape: tuple[int, int, int]
 ) -> keras.Model:
-    """Built as those of `keras.applications` are; there is no network to fetch weights from."""
+    """Two blocks, built as those of `keras.applications` are; no network to fetch weights from."""
     if weights is not None:
         raise Exception("URL fetch failure")
     image = keras.Input(input_shape)
     x = keras.layers.Conv2D(8, 5, strides=4, name="convolution")(image)
     x = keras.layers.BatchNormalization(name="normalisation")(x)
     x = keras.layers.ReLU(name="relu")(x)
+    x = keras.layers.Conv2D(8, 3, padding="same", name="second_convolution")(x)
+    x = keras.layers.BatchNormalization(name="second_normalisation")(x)
+    x = keras.layers.ReLU(name="second_relu")(x)
     return keras.Model(image, x, name="small")
