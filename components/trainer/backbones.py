@@ -20,6 +20,7 @@ import numpy as np
 
 from components.errors import InputError
 from components.trainer.weights import IMAGENET, NO_WEIGHTS
+from components.trainer.weights_file import load_weights_file
 
 # Mean and standard deviation of ImageNet's RGB channels on [0, 1], the normalisation that
 # DenseNet's published weights were trained with (keras.applications calls it "torch").
@@ -208,9 +209,25 @@ def _with_weights(
         raise WeightsError(f"trainer.weights: no such file: {path}")
     network = build(None)
     try:
-        network.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+        load_weights_file(network, path)
+    except (ValueError, TypeError, OSError, KeyError) as error:
         raise WeightsError(
-            f"trainer.weights: {path} does not hold the weights of {name} without its top: {error}"
+            f"trainer.weights: {path} does not hold the weights of {name}: {error}"
         ) from error
+    _standardise_as_published(network)
     return network
+
+
+def _standardise_as_published(network: keras.Model) -> None:
+    """Make good a fault of the EfficientNet files that Keras publishes.
+
+    Where the variance of ImageNet's channels belongs, they hold the standard deviation
+    (tensorflow/tensorflow#49930). Keras divides by its root once more, but only in a network that
+    it downloads the weights for; in one that is filled from a file, they are set right.
+    """
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Normalization) and layer.weights:
+            mean, variance, count = layer.get_weights()
+            if np.allclose(variance, _IMAGENET_STD):
+                layer.set_weights([mean, variance**2, count])
+                layer.finalize_state()
