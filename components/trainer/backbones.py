@@ -42,13 +42,13 @@ class Backbone:
         `signed` is [-1, 1], `bytes` is [0, 255] (the network normalises by itself).
       blocks: the first layer of each of its blocks, in the order that data flows. All that comes
         after such a layer's input depends on nothing else that came before it: there the network
-        can be cut. What shrinks the maps between two blocks belongs to the earlier one, so that
-        the activations at a cut are few.
+        can be cut. A layer between two blocks that only shrinks the maps belongs to the earlier
+        one, which leaves less to keep at the cut. Without any, all of it trains, or nothing.
     """
 
     build: Callable[..., keras.Model]
     input_range: Literal["imagenet", "signed", "bytes"]
-    blocks: tuple[str, ...]
+    blocks: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

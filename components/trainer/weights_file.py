@@ -10,12 +10,13 @@ Three kinds of file hold weights:
 A file may hold more than the network: the classifier that was trained on top of it. In the first
 two kinds weights stand in the order of the layers, which is the order that data flows, so that
 the network's come first and must agree one by one in shape. Names are no help there: those of
-keras.applications changed from Keras 2 to 3. In the third kind Keras finds each layer by its kind
-and number, and fails where one is missing.
+keras.applications changed from Keras 2 to 3. In the third kind they have no order, but a place
+made of their layer's kind and number: each must be where this network would save it.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +47,8 @@ def load_weights_file(network: keras.Model, path: Path) -> None:
         # Keras 2 kept a whole model's weights a folder deeper than weights alone.
         group = file.get("model_weights", file)
         old = list(_of_keras_2(group)) if _strings(group, "layer_names") else None
+        if old is None:
+            _check_places(network, file)
     if old is None:
         network.load_weights(path)
     else:
@@ -70,6 +73,32 @@ def _fill(network: keras.Model, saved: list[_Named]) -> None:
     for layer in _leaves(network):
         if isinstance(layer, keras.layers.Normalization) and layer.weights:
             layer.finalize_state()  # it computes with what it derived from its weights
+
+
+def _check_places(network: keras.Model, file: h5py.File) -> None:
+    """Before Keras loads weights alone, whose own account of a misfit fills pages."""
+    with tempfile.TemporaryDirectory() as folder:
+        own = Path(folder) / "network.weights.h5"
+        network.save_weights(own)
+        with h5py.File(own) as expected:
+            wanted = _shapes(expected)
+    found = _shapes(file)
+    for place, shape in wanted.items():
+        if place not in found:
+            raise ValueError(f"it lacks {place} of shape {shape}")
+        if found[place] != shape:
+            raise ValueError(f"{place} is of shape {found[place]}, and {shape} is expected")
+
+
+def _shapes(file: h5py.File) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def note(place: str, node: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(node, h5py.Dataset):
+            shapes[place] = node.shape
+
+    file.visititems(note)
+    return shapes
 
 
 def _of_model(model: keras.Model) -> list[_Named]:

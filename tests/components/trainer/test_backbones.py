@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import typing
 from pathlib import Path
-from typing import Any
 
-import h5py
 import keras
 import numpy as np
 import pytest
-from keras.src.legacy.saving import legacy_h5_format
+import tensorflow as tf
+from keras.applications import imagenet_utils
 
-from components.trainer.backbones import BACKBONES, WeightsError, build_backbone, weights_digest
+from components.errors import InputError
+from components.grad_cam.grad_cam import GradCam
+from components.trainer.backbones import (
+    BACKBONES,
+    build_backbone,
+    cut_backbone,
+    weights_digest,
+)
+from components.trainer.classifier import HEAD, build_classifier
 from components.trainer.settings import TrainerSettings
+from components.trainer.weights_file import load_weights_file
 
 SIDE = 64
+IMAGES = np.random.default_rng(0).random((2, SIDE, SIDE, 3), np.float32)
+
+# One of each family; their larger siblings are slow.
+QUICK = {"DenseNet121", "EfficientNetB0", "ResNet50V2", "MobileNetV3Small", "ConvNeXtTiny"}
 
 
-@pytest.fixture(scope="module", params=sorted(BACKBONES))
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow])
+        for name in sorted(BACKBONES)
+    ],
+)
 def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -29,12 +48,17 @@ def backbone(name: str) -> keras.Model:
     return build_backbone(name, image_size=SIDE, weights="none", seed=1)
 
 
-def network_of(backbone: keras.Model) -> keras.Model:
-    (network,) = (layer for layer in backbone.layers if isinstance(layer, keras.Model))
-    return network
+@pytest.fixture(scope="module")
+def of_another_size(name: str) -> keras.Model:
+    return build_backbone(name, image_size=75, weights="none", seed=1)
 
 
-# --- Every backbone --------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def maps(backbone: keras.Model) -> np.ndarray:
+    return backbone(IMAGES, training=False).numpy()
+
+
+# --- The contract ----------------------------------------------------------------------------
 
 
 def test_the_settings_know_every_backbone() -> None:
@@ -43,88 +67,174 @@ def test_the_settings_know_every_backbone() -> None:
     assert set(typing.get_args(annotation)) == set(BACKBONES)
 
 
-def test_it_turns_images_into_maps(backbone: keras.Model) -> None:
-    images = np.random.default_rng(0).random((2, SIDE, SIDE, 3), np.float32)
-    maps = backbone(images, training=False).numpy()
-
+def test_it_turns_images_into_maps(backbone: keras.Model, maps: np.ndarray) -> None:
     assert backbone.name == "backbone"
     assert backbone.input_shape == (None, SIDE, SIDE, 3)
-    assert maps.shape == (2, *backbone.output_shape[1:])
-    assert maps.shape[1:3] == (SIDE // 32, SIDE // 32)
+    assert maps.shape == (2, SIDE // 32, SIDE // 32, backbone.output_shape[-1])
     assert maps.dtype == np.float32
-    assert np.isfinite(maps).all()
-    assert np.abs(maps[0] - maps[1]).max() > 0
 
 
-def test_the_network_is_fed_what_its_weights_expect(name: str, backbone: keras.Model) -> None:
-    images = np.random.default_rng(0).random((2, SIDE, SIDE, 3), np.float32)
-    expected = sys.modules[BACKBONES[name].build.__module__].preprocess_input(images * 255)
+def test_it_embeds_images(maps: np.ndarray) -> None:
+    embeddings = maps.mean(axis=(1, 2))
 
-    normalisation = [layer for layer in backbone.layers if not isinstance(layer, keras.Model)][-1]
-    np.testing.assert_allclose(normalisation(images), expected, atol=1e-4)
+    assert np.isfinite(embeddings).all()
+    assert np.abs(embeddings[0] - embeddings[1]).max() > 1e-3 * np.abs(embeddings).max()
 
 
-def test_a_weights_file_is_loaded(name: str, backbone: keras.Model, tmp_path: Path) -> None:
+def test_it_is_fed_as_keras_feeds_it(name: str, backbone: keras.Model) -> None:
+    _, normalise, _ = backbone.layers
+    expected = sys.modules[BACKBONES[name].build.__module__].preprocess_input(IMAGES * 255)
+
+    np.testing.assert_allclose(normalise(IMAGES), expected, atol=1e-4)
+
+
+def test_its_first_convolution_sees_what_it_was_trained_on(
+    name: str, backbone: keras.Model
+) -> None:
+    expected = {
+        "DenseNet": imagenet_utils.preprocess_input(IMAGES * 255, mode="torch"),
+        "EfficientNetB": IMAGES,  # with random weights; see the test of its published ones
+        "EfficientNetV2": IMAGES * 255 / 128 - 1,
+        "ResNet50V2": imagenet_utils.preprocess_input(IMAGES * 255, mode="tf"),
+        "MobileNetV3": imagenet_utils.preprocess_input(IMAGES * 255, mode="tf"),
+        "ConvNeXt": imagenet_utils.preprocess_input(IMAGES * 255, mode="torch"),
+    }
+    (family,) = (family for family in expected if name.startswith(family))
+
+    np.testing.assert_allclose(normalised(backbone, IMAGES), expected[family], atol=1e-4)
+
+
+def normalised(backbone: keras.Model, images: np.ndarray) -> np.ndarray:
+    """What is left of the images where the network itself has normalised them."""
+    _, normalise, network = backbone.layers
+    kinds = (keras.layers.InputLayer, keras.layers.Rescaling, keras.layers.Normalization)
+    *_, last = itertools.takewhile(lambda layer: isinstance(layer, kinds), network.layers)
+    return keras.Model(network.input, last.output)(normalise(images)).numpy()
+
+
+def test_any_size_will_do_and_the_seed_decides_the_weights(
+    backbone: keras.Model, of_another_size: keras.Model
+) -> None:
+    assert of_another_size.output_shape[1:3] in {(2, 2), (3, 3)}
+    assert weights_digest(of_another_size) == weights_digest(backbone)
+
+
+def test_its_weights_go_through_a_file(
+    backbone: keras.Model, of_another_size: keras.Model, tmp_path: Path
+) -> None:
     file = tmp_path / "network.weights.h5"
-    network_of(backbone).save_weights(file)
+    backbone.layers[-1].save_weights(file)
+    for variable in of_another_size.weights:
+        variable.assign(variable + 1)
 
-    loaded = build_backbone(name, image_size=SIDE, weights=str(file), seed=2)
+    load_weights_file(of_another_size.layers[-1], file)
 
-    assert weights_digest(loaded) == weights_digest(backbone)
+    assert weights_digest(of_another_size) == weights_digest(backbone)
 
 
-# --- Weights, on a small network -------------------------------------------------------------
+def test_it_can_be_cut_before_each_block(
+    name: str, backbone: keras.Model, maps: np.ndarray
+) -> None:
+    whole = {id(variable) for variable in backbone.variables}
+    sizes = []
+    for blocks in range(1, len(BACKBONES[name].blocks) + 1):
+        cut = cut_backbone(backbone, name, f"last_{blocks}_blocks")
+        activations = cut.prefix(IMAGES, training=False)
+        again = cut.suffix(activations, training=False).numpy()
+
+        np.testing.assert_allclose(again, maps, rtol=0, atol=1e-5 * np.abs(maps).max())
+        prefix, suffix = ({id(v) for v in part.variables} for part in (cut.prefix, cut.suffix))
+        assert prefix | suffix == whole
+        assert not prefix & suffix
+        sizes.append(len(suffix))
+    assert sizes == sorted(set(sizes))
+    assert sizes
+
+
+def test_the_last_block_trains_and_the_rest_does_not(name: str, backbone: keras.Model) -> None:
+    before = backbone.get_weights()
+    cut = cut_backbone(backbone, name, "last_block")
+    activations = cut.prefix(IMAGES, training=False)
+    with tf.GradientTape() as tape:
+        again = cut.suffix(activations, training=False)
+        loss = tf.reduce_mean(again**2) / tf.reduce_mean(tf.stop_gradient(again) ** 2)
+    gradients = tape.gradient(loss, cut.suffix.trainable_variables)
+    keras.optimizers.SGD(1.0).apply(gradients, cut.suffix.trainable_variables)
+
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+    trained = {id(variable) for variable in cut.suffix.trainable_variables}
+    changed = {
+        id(variable)
+        for variable, old in zip(backbone.weights, before, strict=True)
+        if not np.array_equal(variable, old)
+    }
+    backbone.set_weights(before)
+    assert changed
+    assert changed <= trained
+
+
+def test_it_is_explained_and_exported(
+    backbone: keras.Model, maps: np.ndarray, tmp_path: Path
+) -> None:
+    channels = maps.shape[-1]
+    embedding = keras.Input((channels,))
+    head = keras.Model(embedding, keras.layers.Dense(1, name="logit")(embedding), name=HEAD)
+    # A logit for what the first corner of the first image shows, so that its cell lights up.
+    corner = maps[0, 0, 0] / np.linalg.norm(maps[0, 0, 0])
+    head.get_layer("logit").set_weights([corner[:, np.newaxis], np.zeros(1)])
+    classifier = build_classifier(backbone, head)
+    module = tf.Module()
+    module.explain = GradCam(classifier).explain
+    module.weights = [variable.value for variable in classifier.weights]
+
+    tf.saved_model.save(module, str(tmp_path))
+    exported = tf.saved_model.load(str(tmp_path))
+
+    explained = module.explain(IMAGES).numpy()
+    expected = np.maximum(maps @ corner, 0) / (maps.shape[1] * maps.shape[2])
+    np.testing.assert_allclose(explained, expected, rtol=0, atol=1e-5 * expected.max())
+    np.testing.assert_allclose(
+        exported.explain(IMAGES), explained, rtol=0, atol=1e-5 * expected.max()
+    )
+    assert explained[0].max() > explained[0].min()
+
+
+# --- Cutting, on a small network -------------------------------------------------------------
+
+
+def test_of_all_and_of_nothing_there_is_one_part(small_backbone: keras.Model) -> None:
+    head = cut_backbone(small_backbone, "DenseNet121", "head")
+    everything = cut_backbone(small_backbone, "DenseNet121", "all")
+
+    assert (head.prefix, head.suffix) == (small_backbone, None)
+    assert (everything.prefix, everything.suffix) == (None, small_backbone)
+
+
+def test_more_blocks_than_there_are_is_an_error(small_backbone: keras.Model) -> None:
+    with pytest.raises(
+        InputError, match=r"trainer\.trainable: last_3_blocks, but DenseNet121 has 2 blocks"
+    ):
+        cut_backbone(small_backbone, "DenseNet121", "last_3_blocks")
+
+
+def test_a_backbone_that_was_cut_is_saved_whole(
+    small_backbone: keras.Model, tmp_path: Path
+) -> None:
+    expected = small_backbone(IMAGES).numpy()
+    cut_backbone(small_backbone, "DenseNet121", "last_block")
+    small_backbone.save(tmp_path / "backbone.keras")
+
+    loaded = keras.models.load_model(tmp_path / "backbone.keras")
+
+    np.testing.assert_array_equal(loaded(IMAGES), expected)
+    again = cut_backbone(loaded, "DenseNet121", "last_block")
+    np.testing.assert_allclose(again.suffix(again.prefix(IMAGES)), expected, rtol=1e-5)
 
 
 def test_the_seed_decides_the_weights(small_backbone: keras.Model) -> None:
-    assert weights_digest(build_small("none", seed=1)) == weights_digest(small_backbone)
-    assert weights_digest(build_small("none", seed=2)) != weights_digest(small_backbone)
+    one, other = (
+        build_backbone("DenseNet121", image_size=SIDE, weights="none", seed=seed) for seed in (1, 2)
+    )
 
-
-def build_small(weights: str, seed: int = 2) -> keras.Model:
-    return build_backbone("DenseNet121", image_size=SIDE, weights=weights, seed=seed)
-
-
-def test_a_file_as_keras_publishes_them_is_loaded(
-    small_backbone: keras.Model, tmp_path: Path
-) -> None:
-    file = tmp_path / "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    with h5py.File(file, "w") as h5:
-        legacy_h5_format.save_weights_to_hdf5_group(h5, network_of(small_backbone))
-
-    assert weights_digest(build_small(str(file))) == weights_digest(small_backbone)
-
-
-def test_a_missing_file_is_named(small_registry: None, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"trainer\.weights: no such file: .*gone\.weights\.h5"):
-        build_small(str(tmp_path / "gone.weights.h5"))
-
-
-@pytest.mark.parametrize("file_name", ["other.weights.h5", "other.h5", "other.txt"])
-def test_a_file_that_holds_no_weights_is_named(
-    small_registry: None, tmp_path: Path, file_name: str
-) -> None:
-    (tmp_path / file_name).write_bytes(b"not weights")
-
-    with pytest.raises(WeightsError, match=f"trainer.weights: .*{file_name}.*DenseNet121"):
-        build_small(str(tmp_path / file_name))
-
-
-def test_weights_of_another_network_are_refused(small_registry: None, tmp_path: Path) -> None:
-    image = keras.Input((SIDE, SIDE, 3))
-    other = keras.Model(image, keras.layers.Conv2D(4, 3)(image))
-    file = tmp_path / "other.weights.h5"
-    other.save_weights(file)
-
-    with pytest.raises(WeightsError, match=r"other\.weights\.h5.*DenseNet121"):
-        build_small(str(file))
-
-
-def test_without_a_network_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_network(*args: Any, **kwargs: Any) -> None:
-        raise Exception("URL fetch failure on https://storage.googleapis.com")
-
-    monkeypatch.setattr("keras.src.utils.file_utils.get_file", no_network)
-
-    with pytest.raises(WeightsError, match=r"(?s)DenseNet121.*URL fetch.*weights=FILE.*=none"):
-        build_small("imagenet")
+    assert weights_digest(one) == weights_digest(small_backbone)
+    assert weights_digest(other) != weights_digest(small_backbone)
