@@ -52,6 +52,8 @@ def _strategy(devices: Devices) -> tf.distribute.Strategy:
 
 def _twin(network: keras.Model, policy: str) -> keras.Model:
     def clone(layer: keras.Layer) -> keras.Layer:
+        if not isinstance(layer, keras.Layer):  # a bare operation has no dtype of its own
+            return type(layer).from_config(layer.get_config())
         # What standardises is as exact as before: rounding there costs most.
         exact = isinstance(layer, (keras.layers.Normalization, keras.layers.Rescaling))
         dtype = "float32" if exact else policy

@@ -97,6 +97,9 @@ def _twin(network: keras.Model, precision: str) -> keras.Model:
 
     def clone(layer: keras.Layer) -> keras.Layer:
         kind, config = type(layer), layer.get_config()
+        if not isinstance(layer, keras.Layer):
+            # A bare operation, such as the sum of two maps, computes in what it is given.
+            return kind.from_config(config)
         if _is_fusible(layer):
             # Without autocasting neither maps nor numbers are cast.
             return _FusedNormalization.from_config(config | {"dtype": FLOAT32, "autocast": False})

@@ -22,6 +22,7 @@ from components.trainer.backbones import (
     weights_digest,
 )
 from components.trainer.classifier import HEAD, build_classifier
+from components.trainer.frozen import freeze
 from components.trainer.settings import TrainerSettings
 from components.trainer.weights_file import load_weights_file
 
@@ -171,6 +172,17 @@ def test_the_last_block_trains_and_the_rest_does_not(name: str, backbone: keras.
     backbone.set_weights(before)
     assert changed
     assert changed <= trained
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.05)])
+def test_it_is_frozen_in_either_precision(
+    backbone: keras.Model, maps: np.ndarray, precision: str, tolerance: float
+) -> None:
+    frozen = freeze(backbone, precision)(tf.constant(IMAGES)).numpy()
+
+    expected = maps.mean(axis=(1, 2))
+    error = np.abs(frozen.mean(axis=(1, 2)) - expected).max()
+    assert error <= tolerance * np.abs(expected).max()
 
 
 def test_it_is_explained_and_exported(
