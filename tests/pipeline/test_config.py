@@ -243,9 +243,9 @@ def test_an_override_fills_what_a_file_leaves_empty(yaml_file: Path) -> None:
             "number, unable to parse string as a number, not 'much'",
         ),
         (
-            "trainer.backbone=ResNet",
-            "--set trainer.backbone=ResNet: trainer.backbone: input should be 'DenseNet121', "
-            "'DenseNet169' or 'EfficientNetB0', not 'ResNet'",
+            "trainer.imbalance=smote",
+            "--set trainer.imbalance=smote: trainer.imbalance: input should be 'class_weight', "
+            "'focal', 'oversample', 'downsample' or 'none', not 'smote'",
         ),
     ],
 )
