@@ -25,8 +25,6 @@ from components.trainer.frozen import freeze, resolve_precision
 from components.trainer.imbalance import TrainingError
 from components.trainer.settings import TrainerSettings
 
-Labels = Literal["pneumonia", "findings"]
-
 _GIB = 2**30
 
 
@@ -47,7 +45,7 @@ class Task:
     class_names: tuple[str, ...]
 
 
-TASKS: dict[Labels, Task] = {
+TASKS: dict[record.Labels, Task] = {
     "pneumonia": Task("binary", record.LABEL, record.CLASS_NAMES[1:], record.CLASS_NAMES),
     "findings": Task("multilabel", record.FINDING_LABELS, record.PATHOLOGIES, record.PATHOLOGIES),
 }
