@@ -1,0 +1,1 @@
+"""Statistics of classifiers, with their uncertainty; numpy and scipy only."""
