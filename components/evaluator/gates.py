@@ -1,0 +1,326 @@
+"""What is asked of a model before it may be pushed: of each dataset, never of them together.
+
+Which dataset an image is from tells most of its label where two are pooled, so that a pooled
+figure says nothing of the lungs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.evaluator import performance
+from components.evaluator.judgement import Baseline, Gate, Verdict
+from components.evaluator.results import Gap
+from components.evaluator.settings import EvaluatorSettings
+from components.scorer.scores import Scores
+from components.statistics import bootstrap, roc
+from components.statistics.interval import Interval
+from components.trainer.calibration_error import expected_calibration_error
+
+LAST_BLESSED = "last blessed"
+
+# Draws of labels for the calibration error that chance alone gives.
+_DRAWS = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """What the gates look at, of the test images of one dataset.
+
+    Attributes:
+      dataset: its name.
+      scores: of the model.
+      others: scores of trivial models and of the last blessed model, by name: float [N, K], for
+        the same images.
+      gaps: differences in AUC between subgroups.
+    """
+
+    dataset: str
+    scores: Scores
+    others: Mapping[str, NDArray[np.float64]]
+    gaps: Sequence[Gap] = ()
+
+
+def judge(
+    evidence: Evidence, settings: EvaluatorSettings
+) -> tuple[tuple[Gate, ...], tuple[Baseline, ...]]:
+    """Hold a dataset's evidence against what the settings ask.
+
+    Returns:
+      The gates, and the other models that this one was compared with.
+    """
+    baselines = tuple(_compare(evidence))
+    gates = [
+        *_enough(evidence, settings),
+        *_auc(evidence, settings),
+        *_sensitivity(evidence, settings),
+        *_calibration(evidence, settings),
+        *_shortcuts(evidence, settings, baselines),
+        *_last_blessed(evidence, settings, baselines),
+        *_subgroups(evidence, settings),
+    ]
+    return tuple(gates), baselines
+
+
+def chance_ece(probabilities: NDArray[np.float64], *, seed: int = 0) -> float:
+    """The calibration error that probabilities have by chance, though they are right.
+
+    Few images are never exactly as frequent as their probabilities say. Labels are drawn by the
+    probabilities themselves (consistency resampling, Bröcker and Smith 2007), and 95 % of the
+    errors that come of it are below this one.
+
+    Args:
+      probabilities: float [N] on [0, 1].
+      seed: of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    draws = rng.random((_DRAWS, len(probabilities))) < probabilities
+    errors = [expected_calibration_error(probabilities, labels) for labels in draws]
+    return float(np.quantile(errors, 0.95))
+
+
+def _compare(evidence: Evidence) -> Iterator[Baseline]:
+    scores = evidence.scores
+    for name, others in evidence.others.items():
+        if len(scores.outputs) == 1:
+            labels, ours, theirs = scores.labels[:, 0], scores.probabilities[:, 0], others[:, 0]
+            if not np.ptp(labels):
+                continue
+            comparison = roc.compare_aucs(labels, ours, theirs)
+            yield Baseline(
+                name=name,
+                dataset=evidence.dataset,
+                auc=roc.auc_interval(labels, theirs),
+                lift=comparison.difference,
+                p_value=comparison.p_value,
+            )
+        else:
+            yield from _compare_macro(evidence.dataset, name, scores, others)
+
+
+def _compare_macro(
+    dataset: str, name: str, scores: Scores, others: NDArray[np.float64]
+) -> Iterator[Baseline]:
+    measured = [k for k in range(len(scores.outputs)) if np.ptp(scores.labels[:, k])]
+    if not measured:
+        return
+
+    def area(of: NDArray[np.float64], rows: NDArray[np.int64]) -> float:
+        return performance.mean_auc(scores.labels[rows], of[rows], measured)
+
+    yield Baseline(
+        name=name,
+        dataset=dataset,
+        auc=bootstrap.patient_bootstrap(lambda rows: area(others, rows), scores.patients),
+        lift=bootstrap.patient_bootstrap(
+            lambda rows: area(scores.probabilities, rows) - area(others, rows), scores.patients
+        ),
+        p_value=None,
+    )
+
+
+def _enough(evidence: Evidence, settings: EvaluatorSettings) -> Iterator[Gate]:
+    positives = int(evidence.scores.labels.any(axis=1).sum())
+    fewest = min(positives, len(evidence.scores) - positives)
+    passed = fewest >= settings.min_images_per_class
+    relation = "enough" if passed else "too few to judge by"
+    yield _gate(
+        "enough images",
+        evidence,
+        passed,
+        f"{positives} positive and {len(evidence.scores) - positives} negative test images: "
+        f"{relation}, where at least {settings.min_images_per_class} of each are asked for",
+        value=fewest,
+        limit=settings.min_images_per_class,
+    )
+
+
+def _auc(evidence: Evidence, settings: EvaluatorSettings) -> Iterator[Gate]:
+    if evidence.dataset not in settings.min_auc:
+        return
+    floor = settings.min_auc[evidence.dataset]
+    scores = evidence.scores
+    several = len(scores.outputs) > 1
+    name = "macro AUC" if several else "AUC"
+    area = performance.macro_auc(scores) if several else performance.auc(scores, 0)
+    if area is None:
+        yield _undefined("auc", evidence, f"no {name} without images of both classes", floor)
+        return
+    passed = area.lower >= floor
+    yield _gate(
+        "auc",
+        evidence,
+        passed,
+        f"the lower bound {area.lower:.3f} of {name} {_said(area)} "
+        f"{'meets' if passed else 'is below'} the {floor:.3f} asked for",
+        value=area.lower,
+        limit=floor,
+    )
+
+
+def _sensitivity(evidence: Evidence, settings: EvaluatorSettings) -> Iterator[Gate]:
+    if evidence.dataset not in settings.min_sensitivity:
+        return
+    floor = settings.min_sensitivity[evidence.dataset]
+    found = performance.sensitivity(evidence.scores, 0)
+    if found is None:
+        yield _undefined("sensitivity", evidence, "no sensitivity without positives", floor)
+        return
+    passed = found.lower >= floor
+    yield _gate(
+        "sensitivity",
+        evidence,
+        passed,
+        f"the lower bound {found.lower:.3f} of the sensitivity {_said(found)} at the operating "
+        f"point {'meets' if passed else 'is below'} the {floor:.3f} asked for",
+        value=found.lower,
+        limit=floor,
+    )
+
+
+def _calibration(evidence: Evidence, settings: EvaluatorSettings) -> Iterator[Gate]:
+    if evidence.dataset not in settings.max_ece:
+        return
+    limit = settings.max_ece[evidence.dataset]
+    scores = evidence.scores
+    columns = range(len(scores.outputs))
+    error = float(
+        np.mean(
+            [
+                expected_calibration_error(scores.probabilities[:, k], scores.labels[:, k])
+                for k in columns
+            ]
+        )
+    )
+    chance = float(np.mean([chance_ece(scores.probabilities[:, k]) for k in columns]))
+    passed = error <= max(limit, chance)
+    if error <= limit:
+        said = f"is within the {limit:.3f} asked for"
+    elif passed:
+        said = (
+            f"is above the {limit:.3f} asked for, but within the {chance:.3f} that chance gives "
+            f"right probabilities on {len(scores)} images"
+        )
+    else:
+        said = (
+            f"is above the {limit:.3f} asked for, and above the {chance:.3f} that chance gives "
+            f"right probabilities on {len(scores)} images"
+        )
+    yield _gate(
+        "calibration",
+        evidence,
+        passed,
+        f"the expected calibration error {error:.3f} {said}",
+        value=error,
+        limit=limit,
+    )
+
+
+def _shortcuts(
+    evidence: Evidence, settings: EvaluatorSettings, baselines: Sequence[Baseline]
+) -> Iterator[Gate]:
+    if evidence.dataset not in settings.min_lift:
+        return
+    margin = settings.min_lift[evidence.dataset]
+    trivial = [one for one in baselines if one.name != LAST_BLESSED]
+    if not trivial:
+        yield _undefined("shortcut", evidence, "no trivial model to compare with", margin)
+        return
+    best = max(trivial, key=lambda one: one.auc.estimate)
+    passed = best.lift.lower >= margin
+    model = best.auc.estimate + best.lift.estimate
+    yield _gate(
+        "shortcut",
+        evidence,
+        passed,
+        f"AUC {model:.3f} against {best.auc.estimate:.3f} of the best trivial model "
+        f"({best.name}): the lower bound {best.lift.lower:+.3f} of the lift {_said(best.lift)} "
+        f"{'meets' if passed else 'is below'} the {margin:+.3f} asked for",
+        value=best.lift.lower,
+        limit=margin,
+    )
+
+
+def _last_blessed(
+    evidence: Evidence, settings: EvaluatorSettings, baselines: Sequence[Baseline]
+) -> Iterator[Gate]:
+    last = next((one for one in baselines if one.name == LAST_BLESSED), None)
+    if last is None:
+        return
+    margin = settings.max_loss
+    # Chance alone makes one of two equal models the better one: it takes both to refuse.
+    worse = last.lift.estimate < -margin and last.lift.upper < 0
+    relation = f"lower by more than {margin:.3f}, and not by chance" if worse else "not worse"
+    yield _gate(
+        "last blessed",
+        evidence,
+        not worse,
+        f"AUC {last.auc.estimate + last.lift.estimate:.3f} against {last.auc.estimate:.3f} of "
+        f"the last blessed model on the same images, a difference of {_said(last.lift)}: "
+        f"{relation}",
+        value=last.lift.estimate,
+        limit=-margin,
+    )
+
+
+def _subgroups(evidence: Evidence, settings: EvaluatorSettings) -> Iterator[Gate]:
+    for gap in evidence.gaps:
+        limit = settings.max_gap[gap.feature]
+        one, other = (f"{gap.feature} {value}" for value in gap.values)
+        fewest = settings.min_images_per_class
+        if min(gap.fewest) < fewest:
+            yield Gate(
+                name="subgroups",
+                dataset=evidence.dataset,
+                verdict="not judged",
+                sentence=f"{evidence.dataset}: {one} and {other} are not compared: the smaller "
+                f"class has {min(gap.fewest)} images, and {fewest} are asked for",
+                value=None,
+                limit=limit,
+            )
+            continue
+        passed = not gap.refused
+        yield _gate(
+            "subgroups",
+            evidence,
+            passed,
+            f"AUC {gap.aucs[0]:.3f} for {one} and {gap.aucs[1]:.3f} for {other}: a gap of "
+            f"{abs(gap.difference):.3f}, {'within' if passed else 'above'} the {limit:.3f} "
+            "allowed",
+            value=abs(gap.difference),
+            limit=limit,
+        )
+
+
+def _gate(
+    name: str, evidence: Evidence, passed: bool, sentence: str, *, value: float, limit: float
+) -> Gate:
+    verdict: Verdict = "passed" if passed else "refused"
+    return Gate(
+        name=name,
+        dataset=evidence.dataset,
+        verdict=verdict,
+        sentence=f"{evidence.dataset}: {sentence}",
+        value=value,
+        limit=limit,
+    )
+
+
+def _undefined(name: str, evidence: Evidence, sentence: str, limit: float) -> Gate:
+    """What cannot be shown to hold is refused."""
+    return Gate(
+        name=name,
+        dataset=evidence.dataset,
+        verdict="refused",
+        sentence=f"{evidence.dataset}: {sentence}",
+        value=None,
+        limit=limit,
+    )
+
+
+def _said(interval: Interval) -> str:
+    return f"{interval.estimate:.3f} ({interval.lower:.3f} to {interval.upper:.3f})"
