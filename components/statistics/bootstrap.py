@@ -1,0 +1,215 @@
+"""How sure a figure is when some images are of one patient."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from components.statistics.interval import Interval
+from components.statistics.roc import OneClassError, precision_recall_points, roc_points
+
+# Rates on the grid of a band are fractions of counts, which floats miss by less.
+_ROUNDING = 1e-9
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Band:
+    """A curve with an interval at each of its points; it does not hold the whole curve at once.
+
+    Attributes:
+      x: float [G], from 0 to 1.
+      centre: float [G], the curve of all images.
+      lower: float [G], ends of the intervals.
+      upper: float [G], likewise.
+      method: by which they were found.
+      level: of confidence.
+    """
+
+    x: np.ndarray
+    centre: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    method: str
+    level: float
+
+
+def patient_bootstrap(
+    statistic: Callable[[np.ndarray], float],
+    patients: Sequence[str] | np.ndarray,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """A figure with its percentile interval over resamples of patients (Field and Welsh 2007).
+
+    Patients are drawn with replacement, as many as there are, each with all of its images: images
+    of one patient are alike, and drawing them singly would take them for more than they are. With
+    an image of each patient it is the ordinary bootstrap (Efron and Tibshirani 1993). The same
+    patients, seed and number of resamples give the same resamples, whatever the statistic.
+
+    A figure at the end of its range, such as an AUC of 1, is the same in all resamples: its
+    interval is a point, which says nothing. `roc.auc_interval` has a better one.
+
+    Args:
+      statistic: int [M], images by number, with repetitions, to a figure. Where it is nan, or
+        raises OneClassError, the resample is left out.
+      patients: [N], of each image.
+      resamples: how many.
+      seed: of the draws.
+      level: of confidence.
+
+    Returns:
+      The statistic of all images, with an interval whose method names the number of resamples,
+      and of those left out.
+
+    Raises:
+      ValueError: with fewer than two patients; if the statistic of all images is nan; if that of
+        more than half of the resamples is undefined.
+      OneClassError: if the statistic of all images raises it.
+    """
+    estimate, values, method = _resample(
+        lambda images: np.asarray(statistic(images), np.float64), patients, resamples, seed
+    )
+    lower, upper = _percentiles(values, level)
+    return Interval(
+        estimate=float(estimate),
+        lower=float(lower),
+        upper=float(upper),
+        method=method,
+        level=level,
+    )
+
+
+def roc_band(
+    labels: np.ndarray,
+    scores: np.ndarray,
+    patients: Sequence[str] | np.ndarray,
+    *,
+    points: int = 101,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Band:
+    """Sensitivity at each 1 - specificity, with intervals over resamples of patients.
+
+    Between the points of the empirical curve it is a straight line, which is what choosing between
+    two thresholds by chance reaches. Where the curve rises straight up, it is the upper end.
+
+    Args:
+      labels: int [N], 0 or 1.
+      scores: float [N].
+      patients: [N], of each image.
+      points: of the band, at equal distances.
+      resamples: how many.
+      seed: of the draws.
+      level: of confidence.
+
+    Raises:
+      OneClassError: without a positive, or a negative.
+      ValueError: as `patient_bootstrap`; if a score is nan.
+    """
+    x = np.linspace(0, 1, points)
+
+    def sensitivity(images: np.ndarray) -> np.ndarray:
+        curve = roc_points(labels[images], scores[images])
+        # Of points one above another, np.interp takes the last.
+        return np.interp(x + _ROUNDING, curve.false_positive_rate, curve.sensitivity)
+
+    return _band(x, sensitivity, patients, resamples, seed, level)
+
+
+def precision_recall_band(
+    labels: np.ndarray,
+    scores: np.ndarray,
+    patients: Sequence[str] | np.ndarray,
+    *,
+    points: int = 101,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Band:
+    """Precision at each recall, with intervals over resamples of patients.
+
+    It is that of the highest threshold that reaches the recall, which makes steps, as
+    `roc.average_precision` does. The precision varies with the prevalence, which varies over
+    resamples: the band holds for the prevalence that the patients are from.
+
+    Args:
+      labels: int [N], 0 or 1.
+      scores: float [N].
+      patients: [N], of each image.
+      points: of the band, at equal distances.
+      resamples: how many.
+      seed: of the draws.
+      level: of confidence.
+
+    Raises:
+      OneClassError: without a positive, or a negative.
+      ValueError: as `patient_bootstrap`; if a score is nan.
+    """
+    x = np.linspace(0, 1, points)
+
+    def precision(images: np.ndarray) -> np.ndarray:
+        curve = precision_recall_points(labels[images], scores[images])
+        return curve.precision[np.searchsorted(curve.recall, x - _ROUNDING)]
+
+    return _band(x, precision, patients, resamples, seed, level)
+
+
+def _band(
+    x: np.ndarray,
+    curve: Callable[[np.ndarray], np.ndarray],
+    patients: Sequence[str] | np.ndarray,
+    resamples: int,
+    seed: int,
+    level: float,
+) -> Band:
+    centre, values, method = _resample(curve, patients, resamples, seed)
+    lower, upper = _percentiles(values, level)
+    return Band(x, centre, lower, upper, method, level)
+
+
+def _resample(
+    statistic: Callable[[np.ndarray], np.ndarray],
+    patients: Sequence[str] | np.ndarray,
+    resamples: int,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """The statistic of all images, [...], of the resamples, [R, ...], and how it was done."""
+    estimate = statistic(np.arange(len(patients)))
+    if np.isnan(estimate).any():
+        raise ValueError("the statistic of all images is nan")
+    values = []
+    for images in _draws(patients, resamples, seed):
+        try:
+            value = statistic(images)
+        except OneClassError:
+            continue
+        if not np.isnan(value).any():
+            values.append(value)
+    if len(values) < resamples / 2:
+        raise ValueError(f"the statistic is undefined in {resamples - len(values)} of {resamples}")
+    method = f"bootstrap of patients, {resamples} resamples"
+    if left_out := resamples - len(values):
+        method += f", {left_out} of them undefined"
+    return estimate, np.asarray(values), method
+
+
+def _draws(patients: Sequence[str] | np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Images of patients drawn with replacement, int [M] each."""
+    names, patient_of_image = np.unique(patients, return_inverse=True)
+    if len(names) < 2:
+        raise ValueError("a bootstrap of patients takes two of them")
+    images = np.arange(len(patient_of_image))
+    rng = np.random.default_rng(seed)
+    for _ in range(resamples):
+        drawn = rng.integers(len(names), size=len(names))
+        times = np.bincount(drawn, minlength=len(names))
+        yield np.repeat(images, times[patient_of_image])
+
+
+def _percentiles(values: np.ndarray, level: float) -> np.ndarray:
+    return np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
