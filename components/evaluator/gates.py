@@ -105,22 +105,19 @@ def _compare(evidence: Evidence) -> Iterator[Baseline]:
 def _compare_macro(
     dataset: str, name: str, scores: Scores, others: NDArray[np.float64]
 ) -> Iterator[Baseline]:
-    measured = [k for k in range(len(scores.outputs)) if np.ptp(scores.labels[:, k])]
-    if not measured:
+    labels, ours = scores.labels, scores.probabilities
+    try:
+        area = bootstrap.patient_bootstrap(
+            lambda rows: roc.macro_auc(labels[rows], others[rows]), scores.patients
+        )
+        lift = bootstrap.patient_bootstrap(
+            lambda rows: roc.macro_auc(labels[rows], ours[rows])
+            - roc.macro_auc(labels[rows], others[rows]),
+            scores.patients,
+        )
+    except ValueError:  # no finding has images of both classes, or too few patients have
         return
-
-    def area(of: NDArray[np.float64], rows: NDArray[np.int64]) -> float:
-        return performance.mean_auc(scores.labels[rows], of[rows], measured)
-
-    yield Baseline(
-        name=name,
-        dataset=dataset,
-        auc=bootstrap.patient_bootstrap(lambda rows: area(others, rows), scores.patients),
-        lift=bootstrap.patient_bootstrap(
-            lambda rows: area(scores.probabilities, rows) - area(others, rows), scores.patients
-        ),
-        p_value=None,
-    )
+    yield Baseline(name=name, dataset=dataset, auc=area, lift=lift, p_value=None)
 
 
 def _enough(evidence: Evidence, settings: EvaluatorSettings) -> Iterator[Gate]:
@@ -155,7 +152,7 @@ def _auc(evidence: Evidence, settings: EvaluatorSettings) -> Iterator[Gate]:
         "auc",
         evidence,
         passed,
-        f"the lower bound {area.lower:.3f} of {name} {_said(area)} "
+        f"the lower bound {area.lower:.3f} of {name} {area} "
         f"{'meets' if passed else 'is below'} the {floor:.3f} asked for",
         value=area.lower,
         limit=floor,
@@ -175,7 +172,7 @@ def _sensitivity(evidence: Evidence, settings: EvaluatorSettings) -> Iterator[Ga
         "sensitivity",
         evidence,
         passed,
-        f"the lower bound {found.lower:.3f} of the sensitivity {_said(found)} at the operating "
+        f"the lower bound {found.lower:.3f} of the sensitivity {found} at the operating "
         f"point {'meets' if passed else 'is below'} the {floor:.3f} asked for",
         value=found.lower,
         limit=floor,
@@ -238,7 +235,7 @@ def _shortcuts(
         evidence,
         passed,
         f"AUC {model:.3f} against {best.auc.estimate:.3f} of the best trivial model "
-        f"({best.name}): the lower bound {best.lift.lower:+.3f} of the lift {_said(best.lift)} "
+        f"({best.name}): the lower bound {best.lift.lower:+.3f} of the lift {best.lift} "
         f"{'meets' if passed else 'is below'} the {margin:+.3f} asked for",
         value=best.lift.lower,
         limit=margin,
@@ -260,7 +257,7 @@ def _last_blessed(
         evidence,
         not worse,
         f"AUC {last.auc.estimate + last.lift.estimate:.3f} against {last.auc.estimate:.3f} of "
-        f"the last blessed model on the same images, a difference of {_said(last.lift)}: "
+        f"the last blessed model on the same images, a difference of {last.lift}: "
         f"{relation}",
         value=last.lift.estimate,
         limit=-margin,
@@ -269,29 +266,27 @@ def _last_blessed(
 
 def _subgroups(evidence: Evidence, settings: EvaluatorSettings) -> Iterator[Gate]:
     for gap in evidence.gaps:
-        limit = settings.max_gap[gap.feature]
+        limit = settings.max_gap[evidence.dataset][gap.feature]
         one, other = (f"{gap.feature} {value}" for value in gap.values)
-        fewest = settings.min_images_per_class
-        if min(gap.fewest) < fewest:
+        if gap.gap is None:
             yield Gate(
                 name="subgroups",
                 dataset=evidence.dataset,
                 verdict="not judged",
-                sentence=f"{evidence.dataset}: {one} and {other} are not compared: the smaller "
-                f"class has {min(gap.fewest)} images, and {fewest} are asked for",
+                sentence=f"{evidence.dataset}: {one} and {other} cannot be compared: one of them "
+                f"has fewer than {settings.min_gap_images} images of a class",
                 value=None,
                 limit=limit,
             )
             continue
-        passed = not gap.refused
+        first, second = (f"{area:.3f}" if area is not None else "undefined" for area in gap.aucs)
         yield _gate(
             "subgroups",
             evidence,
-            passed,
-            f"AUC {gap.aucs[0]:.3f} for {one} and {gap.aucs[1]:.3f} for {other}: a gap of "
-            f"{abs(gap.difference):.3f}, {'within' if passed else 'above'} the {limit:.3f} "
-            "allowed",
-            value=abs(gap.difference),
+            not gap.refused,
+            f"AUC {first} for {one} and {second} for {other}: a gap of {gap.gap:.3f}, "
+            f"{'above' if gap.refused else 'within'} the {limit:.3f} allowed",
+            value=gap.gap,
             limit=limit,
         )
 
@@ -320,7 +315,3 @@ def _undefined(name: str, evidence: Evidence, sentence: str, limit: float) -> Ga
         value=None,
         limit=limit,
     )
-
-
-def _said(interval: Interval) -> str:
-    return f"{interval.estimate:.3f} ({interval.lower:.3f} to {interval.upper:.3f})"

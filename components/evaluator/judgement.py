@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+import numpy as np
 import pydantic
+from numpy.typing import NDArray
 
 from components.statistics.interval import Interval
 
@@ -27,6 +29,16 @@ class Confusion(_Plain):
     false_positives: int
     true_negatives: int
     false_negatives: int
+
+    @classmethod
+    def of(cls, labels: NDArray[np.int64], decisions: NDArray[np.int64]) -> Confusion:
+        """Count: both are [N], 0 or 1."""
+        return cls(
+            true_positives=int(np.sum((labels == 1) & (decisions == 1))),
+            false_positives=int(np.sum((labels == 0) & (decisions == 1))),
+            true_negatives=int(np.sum((labels == 0) & (decisions == 0))),
+            false_negatives=int(np.sum((labels == 1) & (decisions == 0))),
+        )
 
 
 class Performance(_Plain):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from components.statistics.calibration import brier
 from components.statistics.interval import Interval
 from components.trainer.calibration_error import expected_calibration_error
 
+Column = NDArray[Any]
 Statistic = Callable[[NDArray[np.int64]], float]
 
 
@@ -64,28 +66,29 @@ def measure(
 
 def macro_auc(scores: Scores) -> Interval | None:
     """Mean of the findings' AUCs over those with images on both sides, by patients."""
-    measured = [k for k in range(len(scores.outputs)) if np.ptp(scores.labels[:, k])]
-    if not measured:
-        return None
-    return bootstrap.patient_bootstrap(
-        lambda rows: mean_auc(scores.labels[rows], scores.probabilities[rows], measured),
-        scores.patients,
+    return _by_patient(
+        scores, lambda rows: roc.macro_auc(scores.labels[rows], scores.probabilities[rows])
     )
 
 
-def mean_auc(
-    labels: NDArray[np.int64], scores: NDArray[np.float64], measured: Sequence[int]
-) -> float:
-    """Mean AUC of some columns; not a number where one of them has one class.
+def auc(scores: Scores, k: int) -> Interval | None:
+    """Of one output; None without images of both classes."""
+    labels = scores.labels[:, k]
+    return roc.auc_interval(labels, scores.probabilities[:, k]) if np.ptp(labels) else None
 
-    Args:
-      labels: [N, K], 0 or 1.
-      scores: [N, K].
-      measured: columns.
-    """
-    if any(not np.ptp(labels[:, k]) for k in measured):
-        return float("nan")
-    return float(np.mean([roc.auc(labels[:, k], scores[:, k]) for k in measured]))
+
+def sensitivity(scores: Scores, k: int) -> Interval | None:
+    """Of one output at its operating point; None without positives."""
+    found = scores.decisions[scores.labels[:, k] == 1, k]
+    return proportions.wilson(int(found.sum()), len(found)) if len(found) else None
+
+
+def _by_patient(scores: Scores, statistic: Statistic) -> Interval | None:
+    """With an interval over patients; None where the images are too few for one."""
+    try:
+        return bootstrap.patient_bootstrap(statistic, scores.patients)
+    except ValueError:
+        return None
 
 
 def _slices(
@@ -107,39 +110,33 @@ def _slices(
 
 def _measure_one(scores: Scores, k: int, prevalence: float | None) -> Performance:
     labels, probabilities = scores.labels[:, k], scores.probabilities[:, k]
-    decisions = scores.decisions[:, k]
-    tp = int(np.sum((labels == 1) & (decisions == 1)))
-    fp = int(np.sum((labels == 0) & (decisions == 1)))
-    tn = int(np.sum((labels == 0) & (decisions == 0)))
-    fn = int(np.sum((labels == 1) & (decisions == 0)))
+    counts = Confusion.of(labels, scores.decisions[:, k])
+    tp, fp = counts.true_positives, counts.false_positives
+    tn, fn = counts.true_negatives, counts.false_negatives
     positives, negatives = tp + fn, tn + fp
     both = bool(positives and negatives)
 
-    def by_patient(statistic: Statistic) -> Interval:
-        return bootstrap.patient_bootstrap(statistic, scores.patients)
+    def by_patient(statistic: Callable[[Column, Column], float]) -> Interval | None:
+        return _by_patient(scores, lambda rows: statistic(labels[rows], probabilities[rows]))
 
     return Performance(
         finding=scores.outputs[k],
         n=len(scores),
         patients=len(np.unique(scores.patients)),
         positives=positives,
-        auc=roc.auc_interval(labels, probabilities) if both else None,
-        auc_by_patient=by_patient(lambda r: _auc(labels[r], probabilities[r])) if both else None,
-        average_precision=by_patient(lambda r: _average_precision(labels[r], probabilities[r]))
-        if both
-        else None,
-        confusion=Confusion(
-            true_positives=tp, false_positives=fp, true_negatives=tn, false_negatives=fn
-        ),
-        sensitivity=proportions.wilson(tp, positives) if positives else None,
+        auc=auc(scores, k),
+        auc_by_patient=by_patient(roc.auc) if both else None,
+        average_precision=by_patient(roc.average_precision) if both else None,
+        confusion=counts,
+        sensitivity=sensitivity(scores, k),
         specificity=proportions.wilson(tn, negatives) if negatives else None,
         ppv=proportions.wilson(tp, tp + fp) if both and tp + fp else None,
         npv=proportions.wilson(tn, tn + fn) if both and tn + fn else None,
-        ppv_at_prevalence=None
-        if prevalence is None or not both
-        else proportions.ppv_at(prevalence, tp=tp, fp=fp, tn=tn, fn=fn),
+        ppv_at_prevalence=proportions.ppv_at(prevalence, **counts.model_dump())
+        if prevalence is not None and both and tp + fp
+        else None,
         f1=2 * tp / (2 * tp + fp + fn) if both else None,
         balanced_accuracy=(tp / positives + tn / negatives) / 2 if both else None,
-        brier=by_patient(lambda r: brier(probabilities[r], labels[r])),
-        ece=by_patient(lambda r: expected_calibration_error(probabilities[r], labels[r])),
+        brier=by_patient(lambda truth, found: brier(found, truth)),
+        ece=by_patient(lambda truth, found: expected_calibration_error(found, truth)),
     )
