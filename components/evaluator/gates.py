@@ -18,7 +18,6 @@ from components.evaluator.results import Gap
 from components.evaluator.settings import EvaluatorSettings
 from components.scorer.scores import Scores
 from components.statistics import bootstrap, roc
-from components.statistics.interval import Interval
 from components.trainer.calibration_error import expected_calibration_error
 
 LAST_BLESSED = "last blessed"
