@@ -16,6 +16,7 @@ from components.errors import InputError
 from components.evaluator.settings import EvaluatorSettings
 from components.example_gen.settings import Data
 from components.grad_cam.settings import GradCamSettings
+from components.scorer.settings import ScorerSettings
 from components.settings import Settings
 from components.trainer.settings import TrainerSettings
 from components.transform.settings import TransformSettings
@@ -53,6 +54,7 @@ class Config(Settings):
       transform: what the network is fed.
       tuner: how the head's hyperparameters are searched for, if at all.
       trainer: how the classifier is made.
+      scorer: how the exported model is run over what it was not trained on.
       evaluator: what is measured and asked for.
       grad_cam: which cases are explained.
       beam: how Beam runs.
@@ -66,6 +68,7 @@ class Config(Settings):
     transform: TransformSettings = TransformSettings()
     tuner: TunerSettings = TunerSettings()
     trainer: TrainerSettings = TrainerSettings()
+    scorer: ScorerSettings = ScorerSettings()
     evaluator: EvaluatorSettings = EvaluatorSettings()
     grad_cam: GradCamSettings = GradCamSettings()
     beam: BeamSettings = BeamSettings()

@@ -18,6 +18,7 @@ from components.evaluator.eval_config import build_eval_config
 from components.example_gen.component import XrayExampleGen
 from components.example_gen.split import TEST, TEST_UNSAMPLED, TRAIN, VALIDATION
 from components.grad_cam.component import GradCamReport
+from components.scorer.component import Scorer
 from components.source_digest import source_digest
 from components.trainer.weights import weights_fingerprint
 from pipeline.config import MODEL_NAME, Config
@@ -26,7 +27,10 @@ from pipeline.config import MODEL_NAME, Config
 ALL_CORES = 0
 # They make grey levels out of files.
 DECODERS = ("tensorflow", "pillow", "opencv-python-headless", "pydicom", "python-gdcm")
+VALIDATION_EVALUATOR = "ValidationEvaluator"
 UNSAMPLED_EVALUATOR = "UnsampledEvaluator"
+# The node whose blessing counts: what it blessed is pushed, and the next model compared with.
+BLESSING_NODE = "Evaluator"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,16 +170,19 @@ def create_pipeline(
     )
 
     # None in the first run, and where no model was blessed yet.
-    last_model = tfx.dsl.Resolver(
+    last_blessed = tfx.dsl.Resolver(
         strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
         model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+        model_blessing=tfx.dsl.Channel(
+            type=tfx.types.standard_artifacts.ModelBlessing, producer_component_id=BLESSING_NODE
+        ),
     ).with_id("LastBlessedModel")
+    last_model = last_blessed.outputs["model"] if places.remembers else None
 
     trainer = tfx.components.Trainer(
         run_fn="components.trainer.run_fn.run_fn",
         hyperparameters=tuner.outputs["best_hyperparameters"] if config.tuner.enabled else None,
-        base_model=last_model.outputs["model"] if config.trainer.warm_start else None,
+        base_model=last_model if config.trainer.warm_start else None,
         custom_config=learnt
         # The films of the warm-up requests are drawn.
         | {"code": source_digest("trainer", "transform", "example_gen/synthetic")},
@@ -183,21 +190,34 @@ def create_pipeline(
     )
     model = trainer.outputs["model"]
 
-    evaluator = tfx.components.Evaluator(
+    scorer = Scorer(
         examples=examples,
+        model=model,
+        last_model=last_model,
+        settings=config.scorer,
+        code=source_digest("scorer"),
+    )
+    scores = scorer.outputs["scores"]
+
+    # TFMA reads the scores; the model is there for whoever asks what was evaluated.
+    evaluator = tfx.components.Evaluator(
+        examples=scores,
         model=model,
         eval_config=build_eval_config(config.evaluator, gated=datasets, labels=labels),
         example_splits=[TEST],
     )
 
+    # Of these figures nothing is asked.
+    report_only = build_eval_config(config.evaluator, gated=[], labels=labels)
+    validation_evaluator = tfx.components.Evaluator(
+        examples=scores, model=model, eval_config=report_only, example_splits=[VALIDATION]
+    ).with_id(VALIDATION_EVALUATOR)
+
     # At the prevalence that the datasets have; balanced test images cannot tell the predictive
-    # values. Nothing is asked of these figures.
+    # values.
     balanced = [name for name, source in datasets.items() if source.normals_per_pneumonia]
     unsampled_evaluator = tfx.components.Evaluator(
-        examples=examples,
-        model=model,
-        eval_config=build_eval_config(config.evaluator, gated=[]),
-        example_splits=[TEST_UNSAMPLED],
+        examples=scores, model=model, eval_config=report_only, example_splits=[TEST_UNSAMPLED]
     ).with_id(UNSAMPLED_EVALUATOR)
 
     grad_cam = GradCamReport(
@@ -233,9 +253,11 @@ def create_pipeline(
             data_gate,
             transform,
             *([tuner] if config.tuner.enabled else []),
-            *([last_model] if config.trainer.warm_start else []),
+            *([last_blessed] if places.remembers else []),
             trainer,
+            scorer,
             evaluator,
+            validation_evaluator,
             *([unsampled_evaluator] if balanced else []),
             grad_cam,
             pusher,

@@ -99,6 +99,7 @@ def summarize(
             "model": path_utils.serving_model_path(model.uri),
             "keras": _only_file(Path(model.uri) / KERAS_FOLDER),
             "evaluation": evaluation.uri,
+            "scores": nodes["Scorer"].outputs["scores"].uri,
             "grad_cam": f"{nodes['GradCamReport'].outputs['report'].uri}/report.html",
             "data": f"{data_report.uri}/{HTML_FILE}",
             "statistics": nodes["StatisticsGen"].outputs["statistics"].uri,

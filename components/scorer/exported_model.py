@@ -39,9 +39,7 @@ class ExportedModel:
         self._model = tf.saved_model.load(folder)
         self._run = self._model.signatures[_SIGNATURE]
 
-    def __call__(
-        self, examples: Sequence[bytes]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def __call__(self, examples: Sequence[bytes]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Serialized Examples, [N], to probabilities [N, K] and decisions [N, K]."""
         answers = self._run(examples=tf.constant(examples, tf.string))
         shape = (len(examples), len(self.outputs))

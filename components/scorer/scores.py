@@ -120,8 +120,6 @@ def _read(
     records = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(_BATCH)
     parsed = records.map(lambda batch: tf.io.parse_example(batch, spec))
     batches = list(parsed.as_numpy_iterator())
-    if not batches:
-        batches = [tf.nest.map_structure(lambda x: x.numpy(), tf.io.parse_example([], spec))]
     return {name: np.concatenate([batch[name] for batch in batches]) for name in spec}
 
 

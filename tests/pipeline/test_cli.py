@@ -58,6 +58,7 @@ def test_every_experiment_compiles_for_kubeflow(experiment: str, tmp_path: Path)
     balanced = {"UnsampledEvaluator"} if experiment not in whole else set()
     assert set(tasks) == balanced | {
         "XrayExampleGen", "CuratedSchema", "StatisticsGen", "ExampleValidator", "DataReport",
-        "DataGate", "Transform", "Trainer", "Evaluator", "GradCamReport", "Pusher",
+        "DataGate", "Transform", "Trainer", "Scorer", "Evaluator", "ValidationEvaluator",
+        "GradCamReport", "Pusher",
     }  # fmt: skip
     assert "DataGate" in tasks["Transform"]["dependentTasks"]

@@ -6,9 +6,10 @@ import pytest
 from tensorflow_model_analysis.proto import config_pb2
 
 from components.evaluator import eval_config
-from components.evaluator.eval_config import AUC, DECISION, PROBABILITY, build_eval_config
+from components.evaluator.eval_config import AUC, build_eval_config
 from components.evaluator.settings import EvaluatorSettings
 from components.example_gen.record import PATHOLOGIES
+from components.scorer.features import DECISION, PROBABILITY
 
 BOTH = ("pediatric", "nih")
 
@@ -29,6 +30,19 @@ def floors(config: config_pb2.EvalConfig) -> Mapping[tuple[tuple[str, str], ...]
                 (where,) = tied.slicing_specs
                 bound = tied.threshold.value_threshold.lower_bound.value
                 found[tuple(where.feature_values.items())] = bound
+    return found
+
+
+def gaps(config: config_pb2.EvalConfig) -> Mapping[tuple[str, str], float]:
+    """Every limit of a difference between subgroups, by dataset and feature."""
+    found = {}
+    for metric in (metric for spec in config.metrics_specs for metric in spec.metrics):
+        for tied in metric.cross_slice_thresholds:
+            (pairs,) = tied.cross_slicing_specs
+            assert [pairs.baseline_spec] == list(pairs.slicing_specs)
+            (feature,) = pairs.baseline_spec.feature_keys
+            dataset = pairs.baseline_spec.feature_values["dataset"]
+            found[dataset, feature] = tied.threshold.value_threshold.upper_bound.value
     return found
 
 
@@ -70,9 +84,33 @@ def test_the_two_outputs_are_measured_apart() -> None:
     assert f'"name": "{AUC}"' in probability.metrics[0].config
 
 
-def test_the_batch_size_is_fixed() -> None:
-    config = build_eval_config(EvaluatorSettings(batch_size=7), BOTH)
-    assert config.model_specs[0].inference_batch_size == 7
+def test_the_scores_are_read_and_no_model_is_run() -> None:
+    (model,) = build_eval_config(EvaluatorSettings(), BOTH).model_specs
+    assert model.model_type == "materialized_prediction"
+    assert dict(model.prediction_keys) == {PROBABILITY: PROBABILITY, DECISION: DECISION}
+
+
+def test_subgroups_that_are_compared_are_measured() -> None:
+    settings = EvaluatorSettings(
+        slices=("sex*dataset",), max_gap={"nih": {"sex": 0.1, "view_position": 0.2}}
+    )
+    config = build_eval_config(settings, BOTH)
+    assert slices(config) == [[], ["dataset"], ["sex", "dataset"], ["dataset", "view_position"]]
+    assert gaps(config) == {("nih", "sex"): 0.1, ("nih", "view_position"): 0.2}
+    assert len(config.cross_slicing_specs) == 2
+
+
+def test_no_subgroups_are_compared_of_a_dataset_that_is_not_read() -> None:
+    settings = EvaluatorSettings(max_gap={"nih": {"sex": 0.1}})
+    config = build_eval_config(settings, ["pediatric"])
+    assert gaps(config) == {}
+    assert not config.cross_slicing_specs
+
+
+@pytest.mark.parametrize("feature", ["dataset", "age_years", "sex*view_position"])
+def test_only_features_that_divide_a_dataset_can_be_compared(feature: str) -> None:
+    with pytest.raises(ValueError, match="is none of source_split, etiology, sex"):
+        EvaluatorSettings(max_gap={"nih": {feature: 0.1}})
 
 
 def test_where_all_findings_are_labels_the_macro_auc_is_what_is_asked_for() -> None:
@@ -83,15 +121,15 @@ def test_where_all_findings_are_labels_the_macro_auc_is_what_is_asked_for() -> N
         (PROBABILITY, DECISION), "finding_labels"
     )
     assert floors(config) == {(("dataset", "nih"),): 0.7}
-    macro, each, decisions = config.metrics_specs
+    each, decisions, macro, _ = config.metrics_specs
     assert macro.metrics[0].per_slice_thresholds
     for spec in (each, decisions):
         assert list(spec.binarize.class_ids.values) == list(range(len(PATHOLOGIES)))
 
 
-def test_an_edit_of_the_macro_auc_is_no_old_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_edit_of_a_metric_is_no_old_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     def config() -> config_pb2.EvalConfig:
-        return build_eval_config(EvaluatorSettings(), ["nih"], "findings")
+        return build_eval_config(EvaluatorSettings(), ["nih"])
 
     before = config()
     assert config() == before

@@ -1,21 +1,26 @@
-"""What a real evaluation of a real, if tiny, multi-label SavedModel says, and whom it blesses."""
+"""What a real evaluation of a multi-label model's scores says, and whom it blesses."""
 
 import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import tensorflow_model_analysis as tfma
-from apache_beam.options.pipeline_options import PipelineOptions
-from sklearn.metrics import precision_score, recall_score, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from components.evaluator import eval_config, results
-from components.evaluator.eval_config import SIGNATURE, build_eval_config
 from components.evaluator.results import FindingResult, Gate, MultiLabelResult
 from components.evaluator.settings import EvaluatorSettings
 from components.example_gen.record import PATHOLOGIES
 from components.example_gen.settings import DatasetName
+from components.trainer.calibration_error import expected_calibration_error
+from tests.components.evaluator.evaluations import Evaluation, evaluate, scored_example
 
 IMAGES = 160
 THRESHOLDS = np.linspace(0.3, 0.56, len(PATHOLOGIES)).astype(np.float32)
@@ -26,22 +31,8 @@ OF_MEN = "Edema"
 FLOORS: dict[DatasetName, float] = {"nih": 0.73, "dicom": 0.7}
 
 
-class Scorer(tf.Module):
-    """The outputs of a multi-label model, whose probabilities stand in the Example."""
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
-    def serving_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        spec = {"scores": tf.io.FixedLenFeature([len(PATHOLOGIES)], tf.float32)}
-        probability = tf.io.parse_example(examples, spec)["scores"]
-        return {
-            "probability": probability,
-            "decision": tf.cast(probability >= THRESHOLDS, tf.int64),
-            "label": tf.tile(tf.constant([PATHOLOGIES]), [tf.shape(probability)[0], 1]),
-        }
-
-
 @dataclasses.dataclass(frozen=True)
-class Evaluation:
+class Evaluated:
     """An evaluation and what went into it, a row for each image."""
 
     uri: str
@@ -58,7 +49,7 @@ class Evaluation:
 
 
 @pytest.fixture(scope="module")
-def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
     rng = np.random.default_rng(3)
     datasets = np.where(np.arange(IMAGES) % 2, "nih", "dicom")
     sexes = rng.choice(["F", "M"], IMAGES)
@@ -67,43 +58,25 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     labels[sexes == "F", PATHOLOGIES.index(OF_MEN)] = 0
     scores = np.clip(rng.normal(0.35 + 0.15 * labels, 0.15), 0, 1).astype(np.float32)
 
-    folder = tmp_path_factory.mktemp("evaluation")
-    module = Scorer()
-    signatures = dict.fromkeys(("serving_default", SIGNATURE), module.serving_examples)
-    tf.saved_model.save(module, str(folder / "model"), signatures=signatures)
-    with tf.io.TFRecordWriter(str(folder / "examples.gz"), "GZIP") as writer:
-        for row in zip(labels, scores, datasets, sexes, strict=True):
-            writer.write(to_example(*row).SerializeToString())
-    run(folder / "out", folder, EvaluatorSettings(slices=("sex",), min_auc=FLOORS))
-    return Evaluation(str(folder / "out"), labels, scores, datasets, sexes)
-
-
-def to_example(labels: np.ndarray, scores: np.ndarray, dataset: str, sex: str) -> tf.train.Example:
-    one = tf.train.Example()
-    features = one.features.feature
-    features["finding_labels"].int64_list.value.extend(labels.tolist())
-    features["label"].int64_list.value.append(int(labels[PATHOLOGIES.index("Pneumonia")]))
-    features["scores"].float_list.value.extend(scores.tolist())
-    features["dataset"].bytes_list.value.append(dataset.encode())
-    features["sex"].bytes_list.value.append(sex.encode())
-    return one
-
-
-def run(out: Path, folder: Path, settings: EvaluatorSettings) -> None:
-    config = build_eval_config(settings, FLOORS, "findings")
-    config = tfma.utils.update_eval_config_with_defaults(config)
-    tfma.run_model_analysis(
-        eval_config=config,
-        eval_shared_model=tfma.default_eval_shared_model(str(folder / "model"), eval_config=config),
-        data_location=str(folder / "examples.gz"),
-        output_path=str(out),
-        pipeline_options=PipelineOptions(["--direct_running_mode=in_memory"]),
+    settings = EvaluatorSettings(
+        slices=("sex",), min_auc=FLOORS, max_gap={"nih": {"sex": 0.4}}, min_gap_images=3
     )
+    found = run(tmp_path_factory.mktemp("evaluation"), settings, labels, scores, datasets, sexes)
+    return Evaluated(found.uri, labels, scores, datasets, sexes)
+
+
+def run(folder: Path, settings: EvaluatorSettings, *columns: np.ndarray) -> Evaluation:
+    examples = [
+        scored_example(labels, scores, (scores >= THRESHOLDS).astype(int), features)
+        for labels, scores, dataset, sex in zip(*columns, strict=True)
+        for features in [{"dataset": str(dataset), "sex": str(sex)}]
+    ]
+    return evaluate(folder, examples, settings, FLOORS, "findings")
 
 
 @pytest.fixture(scope="module")
-def slices(evaluation: Evaluation) -> list[MultiLabelResult]:
-    return results.load_multi_label(evaluation.uri)
+def slices(evaluated: Evaluated) -> list[MultiLabelResult]:
+    return results.load_multi_label(evaluated.uri)
 
 
 def by_finding(one: MultiLabelResult) -> dict[str, FindingResult]:
@@ -115,6 +88,10 @@ def test_every_slice_has_every_finding_in_order(slices: list[MultiLabelResult]) 
         "all images",
         "dataset dicom",
         "dataset nih",
+        "dataset dicom, sex F",
+        "dataset dicom, sex M",
+        "dataset nih, sex F",
+        "dataset nih, sex M",
         "sex F",
         "sex M",
     ]
@@ -123,18 +100,23 @@ def test_every_slice_has_every_finding_in_order(slices: list[MultiLabelResult]) 
 
 
 def test_figures_are_those_that_sklearn_finds(
-    slices: list[MultiLabelResult], evaluation: Evaluation
+    slices: list[MultiLabelResult], evaluated: Evaluated
 ) -> None:
     for one in slices:
-        rows = evaluation.rows_of(one)
+        rows = evaluated.rows_of(one)
         for class_id, found in enumerate(one.findings):
-            labels, scores = evaluation.labels[rows, class_id], evaluation.scores[rows, class_id]
+            labels, scores = evaluated.labels[rows, class_id], evaluated.scores[rows, class_id]
             decisions = scores >= THRESHOLDS[class_id]
             assert (one.n, found.n, found.positives) == (len(labels), len(labels), labels.sum())
+            assert found.brier == pytest.approx(brier_score_loss(labels, scores), abs=1e-6)
+            ece = expected_calibration_error(scores, labels)
+            assert found.ece == pytest.approx(ece, abs=1e-6)
             if found.auc is None:
                 continue
             # TFMA bins the scores, so two that are close may tie.
             assert found.auc == pytest.approx(roc_auc_score(labels, scores), abs=2e-3)
+            precision = average_precision_score(labels, scores)
+            assert found.average_precision == pytest.approx(precision, abs=5e-3)
             assert found.sensitivity == pytest.approx(recall_score(labels, decisions))
             assert found.specificity == pytest.approx(recall_score(labels, decisions, pos_label=0))
             assert found.ppv == pytest.approx(precision_score(labels, decisions))
@@ -144,7 +126,7 @@ def test_figures_are_those_that_sklearn_finds(
 def test_what_is_not_defined_is_none(slices: list[MultiLabelResult]) -> None:
     for one in slices:
         undefined = {found.finding for found in one.findings if found.auc is None}
-        assert undefined == ({ABSENT, OF_MEN} if one.slice == {"sex": "F"} else {ABSENT})
+        assert undefined == ({ABSENT, OF_MEN} if one.slice.get("sex") == "F" else {ABSENT})
         absent = by_finding(one)[ABSENT]
         assert (absent.positives, absent.sensitivity, absent.ppv, absent.npv) == (0, *[None] * 3)
         assert absent.specificity is not None
@@ -157,52 +139,83 @@ def test_the_macro_auc_is_the_mean_of_what_is_defined(slices: list[MultiLabelRes
         assert one.macro_auc == pytest.approx(np.mean(defined))
 
 
+def test_every_macro_figure_is_the_mean_of_what_is_defined(evaluated: Evaluated) -> None:
+    for _, metrics in tfma.load_eval_result(evaluated.uri).slicing_metrics:
+        for output, figures in (
+            ("probability", ("average_precision", "brier", "ece")),
+            ("decision", ("sensitivity", "specificity", "ppv", "f1")),
+        ):
+            for figure in figures:
+                of_findings = [
+                    float(metrics[output][f"classId:{k}"][figure]["doubleValue"])
+                    for k in range(len(PATHOLOGIES))
+                ]
+                macro = float(metrics[output][""][f"macro_{figure}"]["doubleValue"])
+                assert macro == pytest.approx(np.nanmean(of_findings)), figure
+
+
 def test_findings_that_cannot_be_measured_cost_no_blessing(
-    evaluation: Evaluation, slices: list[MultiLabelResult]
+    evaluated: Evaluated, slices: list[MultiLabelResult]
 ) -> None:
     """TFMA's own macro average would count a 0 for them."""
     for dataset, floor in FLOORS.items():
         (one,) = (one for one in slices if one.slice == {"dataset": dataset})
         assert sum(found.auc or 0 for found in one.findings) / len(PATHOLOGIES) < floor
-    assert tfma.load_validation_result(evaluation.uri).validation_ok
+    verdict = tfma.load_validation_result(evaluated.uri)
+    assert not verdict.metric_validations_per_slice
     assert all(gate.passed for gate in results.judge(slices, FLOORS))
 
 
+def test_the_gap_is_over_the_findings_that_both_subgroups_have(evaluated: Evaluated) -> None:
+    (gap,) = results.load_gaps(evaluated.uri)
+    rows = {sex: (evaluated.datasets == "nih") & (evaluated.sexes == sex) for sex in "FM"}
+    gaps = []
+    for class_id, name in enumerate(PATHOLOGIES):
+        counts = [evaluated.labels[one, class_id].sum() for one in rows.values()]
+        if name not in (ABSENT, OF_MEN) and min(counts) >= 3:
+            women, men = (
+                roc_auc_score(evaluated.labels[one, class_id], evaluated.scores[one, class_id])
+                for one in rows.values()
+            )
+            gaps.append(women - men)
+    assert (gap.dataset, gap.feature, gap.values) == ("nih", "sex", ("F", "M"))
+    assert gap.gap == pytest.approx(abs(np.mean(gaps)), abs=2e-3)
+    assert not gap.refused
+
+
 def test_the_macro_auc_of_a_dataset_is_what_is_refused(
-    evaluation: Evaluation, slices: list[MultiLabelResult], tmp_path: Path
+    evaluated: Evaluated, slices: list[MultiLabelResult], tmp_path: Path
 ) -> None:
     (nih,) = (one for one in slices if one.slice == {"dataset": "nih"})
     assert nih.macro_auc is not None
     floors: dict[DatasetName, float] = {"nih": nih.macro_auc + 0.01, "dicom": 0.7}
-    run(tmp_path / "out", Path(evaluation.uri).parent, EvaluatorSettings(min_auc=floors))
+    columns = (evaluated.labels, evaluated.scores, evaluated.datasets, evaluated.sexes)
 
-    verdict = tfma.load_validation_result(str(tmp_path / "out"))
+    refused = run(tmp_path, EvaluatorSettings(slices=(), min_auc=floors), *columns)
 
-    assert not verdict.validation_ok
-    (failed,) = verdict.metric_validations_per_slice
+    assert not refused.blessed
+    (failed,) = tfma.load_validation_result(refused.uri).metric_validations_per_slice
     assert [failure.metric_key.name for failure in failed.failures] == [eval_config.MACRO_AUC]
     assert [gate.passed for gate in results.judge(slices, floors)] == [False, True]
 
 
 def test_a_dataset_of_which_nothing_can_be_measured_is_refused(
-    evaluation: Evaluation, tmp_path: Path
+    evaluated: Evaluated, tmp_path: Path
 ) -> None:
-    folder = Path(evaluation.uri).parent
-    (tmp_path / "model").symlink_to(folder / "model")
-    nothing = np.zeros(len(PATHOLOGIES), int)
-    with tf.io.TFRecordWriter(str(tmp_path / "examples.gz"), "GZIP") as writer:
-        for scores in evaluation.scores[:6]:
-            writer.write(to_example(nothing, scores, "nih", "F").SerializeToString())
-    floors: dict[DatasetName, float] = {"nih": 0.0}
-    run(tmp_path / "out", tmp_path, EvaluatorSettings(slices=(), min_auc=floors))
+    nothing = np.zeros((6, len(PATHOLOGIES)), int)
+    sexes = np.array(["F", "F", "F", "M", "M", "M"])
+    settings = EvaluatorSettings(slices=(), min_auc={"nih": 0.0}, max_gap={"nih": {"sex": 0.0}})
 
-    slices = results.load_multi_label(str(tmp_path / "out"))
+    refused = run(tmp_path, settings, nothing, evaluated.scores[:6], np.array(["nih"] * 6), sexes)
 
+    slices = results.load_multi_label(refused.uri)
     assert {(one.macro_auc, one.measured) for one in slices} == {(None, 0)}
-    assert not tfma.load_validation_result(str(tmp_path / "out")).validation_ok
-    assert results.judge(slices, floors) == [
+    assert not refused.blessed
+    assert results.judge(slices, {"nih": 0.0}) == [
         Gate("auc/nih", False, "nih: no AUC, where at least 0.00 is asked for")
     ]
+    (gap,) = results.load_gaps(refused.uri)
+    assert (gap.aucs, gap.gap, gap.refused) == ((None, None), None, False)
 
 
 def test_a_gate_says_over_how_many_findings(slices: list[MultiLabelResult]) -> None:

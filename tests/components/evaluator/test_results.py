@@ -1,8 +1,9 @@
-"""The figures of a real evaluation of a real, if tiny, SavedModel."""
+"""The figures of a real evaluation of made-up scores."""
 
 import dataclasses
 import itertools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,31 +11,28 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
-from apache_beam.options.pipeline_options import PipelineOptions
-from sklearn.metrics import precision_score, recall_score, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    balanced_accuracy_score,
+    brier_score_loss,
+    f1_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from components.evaluator import results
-from components.evaluator.eval_config import SIGNATURE, build_eval_config
 from components.evaluator.results import Gate, SliceResult
 from components.evaluator.settings import EvaluatorSettings
 from components.example_gen.settings import DatasetName
+from components.trainer.calibration_error import expected_calibration_error
+from tests.components.evaluator.evaluations import Evaluation, evaluate, scored_example
 
 THRESHOLD = 0.55
 FLOORS: dict[DatasetName, float] = {"nih": 0.6, "pediatric": 0.9}
 SLICES = ("etiology", "dataset*sex")
-
-
-class Scorer(tf.Module):
-    """A model with the two outputs of the real one, whose probability stands in the Example."""
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
-    def serving_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        spec = {"score": tf.io.FixedLenFeature([], tf.float32)}
-        probability = tf.io.parse_example(examples, spec)["score"]
-        return {
-            "probability": probability,
-            "decision": tf.cast(probability >= THRESHOLD, tf.int64),
-        }
+# Children of one etiology are all ill or all well.
+MAX_GAP: dict[DatasetName, dict[str, float]] = {"nih": {"sex": 0.5}, "pediatric": {"etiology": 0}}
 
 
 def draw_cases(pneumonia: int = 40, normal: int = 60) -> pd.DataFrame:
@@ -56,22 +54,11 @@ def draw_cases(pneumonia: int = 40, normal: int = 60) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def to_example(row: Mapping[Any, Any]) -> tf.train.Example:
-    one = tf.train.Example()
-    features = one.features.feature
-    features["label"].int64_list.value.append(row["label"])
-    features["score"].float_list.value.append(row["score"])
-    for name in ("dataset", "etiology", "sex"):
-        if row[name]:
-            features[name].bytes_list.value.append(row[name].encode())
-    return one
-
-
 @dataclasses.dataclass(frozen=True)
-class Evaluation:
+class Evaluated:
     """An evaluation and what went into it."""
 
-    uri: str
+    evaluation: Evaluation
     cases: pd.DataFrame
 
     def cases_of(self, one: SliceResult) -> pd.DataFrame:
@@ -81,31 +68,25 @@ class Evaluation:
         return chosen
 
 
-@pytest.fixture(scope="module")
-def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
-    folder = tmp_path_factory.mktemp("evaluation")
-    module = Scorer()
-    signatures = dict.fromkeys(("serving_default", SIGNATURE), module.serving_examples)
-    tf.saved_model.save(module, str(folder / "model"), signatures=signatures)
+def to_example(row: Mapping[Any, Any]) -> tf.train.Example:
+    features = {name: row[name] for name in ("dataset", "etiology", "sex")}
+    return scored_example(row["label"], row["score"], int(row["score"] >= THRESHOLD), features)
+
+
+@pytest.fixture(scope="module", params=["none", "jackknife"])
+def evaluated(tmp_path_factory: pytest.TempPathFactory, request: Any) -> Evaluated:
     cases = draw_cases()
-    with tf.io.TFRecordWriter(str(folder / "examples.gz"), "GZIP") as writer:
-        for row in cases.to_dict("records"):
-            writer.write(to_example(row).SerializeToString())
-    config = build_eval_config(EvaluatorSettings(slices=SLICES, min_auc=FLOORS), FLOORS)
-    config = tfma.utils.update_eval_config_with_defaults(config)
-    tfma.run_model_analysis(
-        eval_config=config,
-        eval_shared_model=tfma.default_eval_shared_model(str(folder / "model"), eval_config=config),
-        data_location=str(folder / "examples.gz"),
-        output_path=str(folder / "out"),
-        pipeline_options=PipelineOptions(["--direct_running_mode=in_memory"]),
+    settings = EvaluatorSettings(
+        slices=SLICES, min_auc=FLOORS, max_gap=MAX_GAP, confidence_intervals=request.param
     )
-    return Evaluation(str(folder / "out"), cases)
+    folder = tmp_path_factory.mktemp("evaluation")
+    examples = map(to_example, cases.to_dict("records"))
+    return Evaluated(evaluate(folder, examples, settings, FLOORS), cases)
 
 
 @pytest.fixture(scope="module")
-def slices(evaluation: Evaluation) -> list[SliceResult]:
-    return results.load_slices(evaluation.uri)
+def slices(evaluated: Evaluated) -> list[SliceResult]:
+    return results.load_slices(evaluated.evaluation.uri)
 
 
 def test_all_images_come_first_then_the_datasets(slices: list[SliceResult]) -> None:
@@ -115,6 +96,9 @@ def test_all_images_come_first_then_the_datasets(slices: list[SliceResult]) -> N
         "dataset pediatric",
         "dataset nih, sex F",
         "dataset nih, sex M",
+        "dataset pediatric, etiology bacteria",
+        "dataset pediatric, etiology none",
+        "dataset pediatric, etiology virus",
         "etiology bacteria",
         "etiology none",
         "etiology virus",
@@ -122,12 +106,12 @@ def test_all_images_come_first_then_the_datasets(slices: list[SliceResult]) -> N
 
 
 def test_figures_are_those_that_sklearn_finds(
-    slices: list[SliceResult], evaluation: Evaluation
+    slices: list[SliceResult], evaluated: Evaluated
 ) -> None:
     defined = [one for one in slices if one.auc is not None]
     assert len(defined) == 5
     for one in defined:
-        cases = evaluation.cases_of(one)
+        cases = evaluated.cases_of(one)
         decisions = cases.score >= THRESHOLD
         assert (one.n, one.positives) == (len(cases), cases.label.sum())
         # TFMA bins the scores, so two that are close may tie.
@@ -136,16 +120,33 @@ def test_figures_are_those_that_sklearn_finds(
         assert one.specificity == pytest.approx(recall_score(cases.label, decisions, pos_label=0))
         assert one.ppv == pytest.approx(precision_score(cases.label, decisions))
         assert one.npv == pytest.approx(precision_score(cases.label, decisions, pos_label=0))
+        precision = average_precision_score(cases.label, cases.score)
+        assert one.average_precision == pytest.approx(precision, abs=2e-3)
+        assert one.f1 == pytest.approx(f1_score(cases.label, decisions))
+        balanced = balanced_accuracy_score(cases.label, decisions)
+        assert one.balanced_accuracy == pytest.approx(balanced)
+
+
+def test_calibration_is_that_of_the_trainer_on_every_slice(
+    slices: list[SliceResult], evaluated: Evaluated
+) -> None:
+    for one in slices:
+        cases = evaluated.cases_of(one)
+        ece = expected_calibration_error(cases.score.to_numpy(), cases.label.to_numpy())
+        assert one.ece == pytest.approx(ece, abs=1e-6)
+        brier = brier_score_loss(cases.label, cases.score)
+        assert one.brier == pytest.approx(brier, abs=1e-6)
 
 
 def test_what_a_slice_of_one_class_does_not_define_is_none(
-    slices: list[SliceResult], evaluation: Evaluation
+    slices: list[SliceResult], evaluated: Evaluated
 ) -> None:
     by_name = {one.name: one for one in slices}
     for name in ("etiology bacteria", "etiology virus"):
         one = by_name[name]
-        assert one.n == one.positives == len(evaluation.cases_of(one)) > 0
-        assert one.auc is one.specificity is one.ppv is one.npv is None
+        assert one.n == one.positives == len(evaluated.cases_of(one)) > 0
+        assert one.auc is one.average_precision is one.specificity is None
+        assert one.ppv is one.npv is one.f1 is one.balanced_accuracy is None
         assert one.sensitivity is not None
     normal = by_name["etiology none"]
     assert normal.positives == 0
@@ -153,11 +154,81 @@ def test_what_a_slice_of_one_class_does_not_define_is_none(
     assert normal.specificity is not None
 
 
-def test_a_model_that_meets_its_floors_is_blessed_in_spite_of_undefined_slices(
-    evaluation: Evaluation, slices: list[SliceResult]
+def test_floors_are_met_in_spite_of_undefined_slices(
+    evaluated: Evaluated, slices: list[SliceResult]
 ) -> None:
-    assert tfma.load_validation_result(evaluation.uri).validation_ok
+    verdict = tfma.load_validation_result(evaluated.evaluation.uri)
+    assert not verdict.metric_validations_per_slice
+    assert not verdict.missing_slices
     assert all(gate.passed for gate in results.judge(slices, FLOORS))
+
+
+# --- Gaps between subgroups ------------------------------------------------------------------
+
+
+def test_subgroups_of_a_dataset_are_compared_pair_by_pair(
+    slices: list[SliceResult], evaluated: Evaluated
+) -> None:
+    aucs = {tuple(one.slice.items()): one.auc for one in slices}
+    gap, *others = results.load_gaps(evaluated.evaluation.uri)
+    women, men = (aucs[(("dataset", "nih"), ("sex", sex))] for sex in "FM")
+    assert women is not None
+    assert men is not None
+    assert (gap.dataset, gap.feature, gap.values) == ("nih", "sex", ("F", "M"))
+    assert gap.aucs == (women, men)
+    assert gap.gap == pytest.approx(abs(women - men))
+    assert not gap.refused
+    assert [(one.dataset, one.values) for one in others] == [
+        ("pediatric", ("bacteria", "none")),
+        ("pediatric", ("bacteria", "virus")),
+        ("pediatric", ("none", "virus")),
+    ]
+
+
+def test_where_nothing_can_be_compared_there_is_no_gap_to_refuse(evaluated: Evaluated) -> None:
+    undefined = [one for one in results.load_gaps(evaluated.evaluation.uri) if one.gap is None]
+    assert {one.feature for one in undefined} == {"etiology"}
+    assert {one.aucs for one in undefined} == {(None, None)}
+    assert not any(one.refused for one in undefined)
+
+
+def unfair_cases(women: int) -> pd.DataFrame:
+    """Scores that tell men well and women not at all."""
+    rng = np.random.default_rng(1)
+    cases = draw_cases().query("dataset == 'nih'").reset_index(drop=True)
+    cases["sex"] = np.where(cases.groupby("label").cumcount() < women, "F", "M")
+    lift = np.where(cases.sex == "M", 0.5, 0) * cases.label
+    cases["score"] = np.clip(rng.normal(0.3 + lift, 0.1), 0, 1).astype(np.float32)
+    return cases
+
+
+@pytest.mark.parametrize(("women", "refused"), [(15, True), (9, False)])
+def test_a_model_that_is_poor_for_one_sex_is_refused_where_that_can_be_told(
+    women: int, refused: bool, tmp_path: Path
+) -> None:
+    settings = EvaluatorSettings(
+        slices=(), min_auc={"nih": 0.5}, max_gap={"nih": {"sex": 0.1}}, min_gap_images=10
+    )
+    examples = map(to_example, unfair_cases(women).to_dict("records"))
+
+    evaluation = evaluate(tmp_path, examples, settings, ["nih"])
+
+    (gap,) = results.load_gaps(evaluation.uri)
+    assert gap.refused is refused
+    assert (gap.gap is not None) is refused
+
+
+def test_subgroups_that_are_not_there_cannot_be_compared(tmp_path: Path) -> None:
+    settings = EvaluatorSettings(min_auc={"nih": 0.5}, max_gap={"nih": {"view_position": 0.1}})
+    examples = map(to_example, draw_cases().to_dict("records"))
+    assert results.load_gaps(evaluate(tmp_path, examples, settings, ["nih"]).uri) == []
+
+
+def test_a_model_of_which_no_gaps_are_asked_is_blessed_by_tfma(tmp_path: Path) -> None:
+    examples = map(to_example, draw_cases().to_dict("records"))
+    evaluation = evaluate(tmp_path, examples, EvaluatorSettings(min_auc={"nih": 0.5}), ["nih"])
+    assert evaluation.blessed
+    assert results.load_gaps(evaluation.uri) == []
 
 
 # --- Gates -----------------------------------------------------------------------------------
@@ -169,6 +240,11 @@ def sliced(features: dict[str, str], n: int, positives: int, auc: float | None) 
         n=n,
         positives=positives,
         auc=auc,
+        average_precision=0.8,
+        brier=0.1,
+        ece=0.05,
+        f1=0.75,
+        balanced_accuracy=0.85,
         sensitivity=0.9,
         specificity=0.8,
         ppv=0.7,
