@@ -158,9 +158,9 @@ def _logit_interval(
     logarithm of a share p of n images is (1 - p) / (p n).
     """
     found, missed = (count + added for count in with_it)
-    called, spared = (count + added for count in without)
-    total, other_total = found + missed, called + spared
-    odds = found / total / (called / other_total) * prevalence / (1 - prevalence)
-    variance = missed / found / total + spared / called / other_total
+    wrongly, spared = (count + added for count in without)
+    total, other_total = found + missed, wrongly + spared
+    odds = found / total / (wrongly / other_total) * prevalence / (1 - prevalence)
+    variance = missed / found / total + spared / wrongly / other_total
     half_width = deviate * math.sqrt(variance)
     return float(expit(math.log(odds) - half_width)), float(expit(math.log(odds) + half_width))

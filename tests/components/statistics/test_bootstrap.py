@@ -34,7 +34,7 @@ def width(interval: Interval) -> float:
 def test_patients_are_drawn_with_all_of_their_images() -> None:
     patients = np.array(["b", "a", "b", "c", "a", "b"])
     draws: list[np.ndarray] = []
-    patient_bootstrap(lambda images: draws.append(images) or 0.0, patients, resamples=200)  # type: ignore[func-returns-value]
+    patient_bootstrap(lambda images: draws.append(images) or 0.0, patients, resamples=200)
 
     assert draws[0].tolist() == [0, 1, 2, 3, 4, 5]
     times = np.array([np.bincount(images, minlength=6) for images in draws[1:]])
@@ -105,7 +105,7 @@ def test_nine_of_ten_intervals_hold_the_area_of_clustered_images() -> None:
     for seed in range(100):
         labels, scores, patients = simulate(60, 4, seed=seed)
         interval = patient_bootstrap(
-            lambda i, y=labels, s=scores: auc(y[i], s[i]),  # type: ignore[misc]
+            lambda i, y=labels, s=scores: auc(y[i], s[i]),
             patients,
             resamples=200,
             level=0.9,

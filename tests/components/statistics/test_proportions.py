@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -100,8 +102,10 @@ def test_at_the_prevalence_of_the_images_it_is_the_share_of_those_called_so() ->
 
 
 @pytest.mark.parametrize("predictive_value", [ppv_at, npv_at])
-def test_a_predictive_value_follows_the_prevalence(predictive_value: object) -> None:
-    values = [predictive_value(p, **SIGNATURE) for p in (0.001, 0.01, 0.1, 0.5, 0.9)]  # type: ignore[operator]
+def test_a_predictive_value_follows_the_prevalence(
+    predictive_value: Callable[..., Interval],
+) -> None:
+    values = [predictive_value(p, **SIGNATURE) for p in (0.001, 0.01, 0.1, 0.5, 0.9)]
 
     estimates = [value.estimate for value in values]
     assert estimates == sorted(estimates, reverse=predictive_value is npv_at)
@@ -166,7 +170,7 @@ def test_nineteen_of_twenty_intervals_hold_the_predictive_value() -> None:
 )
 @pytest.mark.parametrize("predictive_value", [ppv_at, npv_at])
 def test_what_predicts_nothing(
-    predictive_value: object, changes: dict[str, float], message: str
+    predictive_value: Callable[..., Interval], changes: dict[str, float], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        predictive_value(**{"prevalence": 0.1, **SIGNATURE, **changes})  # type: ignore[operator]
+        predictive_value(**{"prevalence": 0.1, **SIGNATURE, **changes})

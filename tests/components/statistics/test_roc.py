@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -144,12 +145,12 @@ def test_the_macro_area_is_of_outputs_that_have_both_classes() -> None:
 @pytest.mark.parametrize(
     "figure", [auc, average_precision, auc_interval, roc_points, precision_recall_points]
 )
-def test_one_class_has_no_figure(figure: object) -> None:
+def test_one_class_has_no_figure(figure: Callable[..., object]) -> None:
     for labels in (np.zeros(3, int), np.ones(3, int), np.array([], int)):
         with pytest.raises(OneClassError, match="positives and"):
-            figure(labels, np.linspace(0, 1, len(labels)))  # type: ignore[operator]
+            figure(labels, np.linspace(0, 1, len(labels)))
     with pytest.raises(ValueError, match="nan"):
-        figure(np.array([0, 1, 1]), np.array([0.1, np.nan, 0.3]))  # type: ignore[operator]
+        figure(np.array([0, 1, 1]), np.array([0.1, np.nan, 0.3]))
 
 
 # --- DeLong ----------------------------------------------------------------------------------
