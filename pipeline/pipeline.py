@@ -169,14 +169,7 @@ def create_pipeline(
         **learning,
     )
 
-    # None in the first run, and where no model was blessed yet.
-    last_blessed = tfx.dsl.Resolver(
-        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        model_blessing=tfx.dsl.Channel(
-            type=tfx.types.standard_artifacts.ModelBlessing, producer_component_id=BLESSING_NODE
-        ),
-    ).with_id("LastBlessedModel")
+    last_blessed = last_blessed_model()
     last_model = last_blessed.outputs["model"] if places.remembers else None
 
     trainer = tfx.components.Trainer(
@@ -266,6 +259,18 @@ def create_pipeline(
         metadata_connection_config=metadata,
         beam_pipeline_args=[*beam_args(1)],
     )
+
+
+def last_blessed_model() -> tfx.dsl.Resolver:
+    """The model that `BLESSING_NODE` last blessed: none in the first run, and until it did."""
+    return tfx.dsl.Resolver(
+        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        # Every Evaluator with thresholds blesses, too.
+        model_blessing=tfx.dsl.Channel(
+            type=tfx.types.standard_artifacts.ModelBlessing, producer_component_id=BLESSING_NODE
+        ),
+    ).with_id("LastBlessedModel")
 
 
 def beam_args(workers: int) -> list[str]:
