@@ -10,6 +10,7 @@ import importlib
 from typing import Any
 
 _ARTIFACTS = {
+    "CrossDatasetReport": "components.cross_dataset.artifacts",
     "DataQualityReport": "components.data_gate.artifacts",
     "ExplanationReport": "components.grad_cam.artifacts",
     "IngestReport": "components.example_gen.artifacts",

@@ -16,6 +16,7 @@ _COMMANDS = {
     "data": ("pipeline.commands.data", "Get, make or look at a dataset."),
     "predict": ("pipeline.commands.predict", "Classify X-rays with a trained model."),
     "results": ("pipeline.commands.results", "Measure recipes over several seeds, as a table."),
+    "matrix": ("pipeline.commands.matrix", "Train on one dataset, test on the others."),
     "compile": ("pipeline.commands.compile", "Write an experiment's pipeline for Kubeflow."),
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 import pydantic
 import yaml
 
+from components.cross_dataset.settings import CrossDatasetSettings
 from components.data_gate.settings import DataGateSettings
 from components.errors import InputError
 from components.evaluator.settings import EvaluatorSettings
@@ -56,6 +57,7 @@ class Config(Settings):
       trainer: how the classifier is made.
       scorer: how the exported model is run over what it was not trained on.
       evaluator: what is measured and asked for.
+      cross_dataset: whether heads are trained on one dataset and tested on the others.
       grad_cam: which cases are explained.
       beam: how Beam runs.
     """
@@ -70,6 +72,7 @@ class Config(Settings):
     trainer: TrainerSettings = TrainerSettings()
     scorer: ScorerSettings = ScorerSettings()
     evaluator: EvaluatorSettings = EvaluatorSettings()
+    cross_dataset: CrossDatasetSettings = CrossDatasetSettings()
     grad_cam: GradCamSettings = GradCamSettings()
     beam: BeamSettings = BeamSettings()
 
@@ -82,6 +85,25 @@ class Config(Settings):
                     "model is refused (0 refuses none)"
                 )
         return self
+
+    @pydantic.model_validator(mode="after")
+    def _cross_datasets_only_where_there_are_several(self) -> Config:
+        if self.cross_dataset.enabled and not self.has_several_datasets:
+            raise ValueError(
+                "cross_dataset.enabled: training on one dataset and testing on another takes two "
+                "in data.datasets, and data.labels=pneumonia: leave it out"
+            )
+        return self
+
+    @property
+    def crosses_datasets(self) -> bool:
+        """Whether a run has the cross-dataset matrix."""
+        return self.cross_dataset.enabled is not False and self.has_several_datasets
+
+    @property
+    def has_several_datasets(self) -> bool:
+        """Whether heads can be trained on one dataset and tested on another."""
+        return len(self.data.datasets) > 1 and self.data.labels == "pneumonia"
 
 
 def experiment_names() -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from tfx import v1 as tfx
 from tfx.orchestration.metadata import ConnectionConfigType
 
+from components.cross_dataset.component import CrossDatasetMatrix
 from components.data_gate.artifacts import StatisticsBaseline
 from components.data_gate.component import DataGate, DataReport
 from components.data_gate.schema import CuratedSchema, curated_schema
@@ -213,6 +214,17 @@ def create_pipeline(
         examples=scores, model=model, eval_config=report_only, example_splits=[TEST_UNSAMPLED]
     ).with_id(UNSAMPLED_EVALUATOR)
 
+    cross_dataset = CrossDatasetMatrix(
+        examples=examples,
+        transform_graph=transform.outputs["transform_graph"],
+        hyperparameters=tuner.outputs["best_hyperparameters"] if config.tuner.enabled else None,
+        trainer=learnt,
+        code=source_digest("cross_dataset", "statistics", "trainer", "transform"),
+    )
+    if config.crosses_datasets:
+        # Whose cache it reads.
+        cross_dataset.add_upstream_node(trainer)
+
     grad_cam = GradCamReport(
         examples=examples,
         model=model,
@@ -252,6 +264,7 @@ def create_pipeline(
             evaluator,
             validation_evaluator,
             *([unsampled_evaluator] if balanced else []),
+            *([cross_dataset] if config.crosses_datasets else []),
             grad_cam,
             pusher,
         ],

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as mlmd_pb2
+
+from pipeline.config import ConfigError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +62,29 @@ def last_run(metadata: Path) -> dict[str, NodeRecord]:
         )
         for execution in store.get_executions_by_context(newest.id)
     }
+
+
+def require_run(experiment: str, metadata: Path, nodes: Collection[str]) -> dict[str, NodeRecord]:
+    """The newest run of an experiment, for a command that goes on from it.
+
+    Args:
+      experiment: its name.
+      metadata: ML Metadata of its runs.
+      nodes: whose outputs are needed.
+
+    Raises:
+      ConfigError: if there was no run, or it did not get so far.
+    """
+    if not metadata.is_file():
+        raise ConfigError(f"no run of {experiment} in {metadata.parent}: cxr run {experiment}")
+    found = last_run(metadata)
+    missing = [name for name in nodes if name not in found or not found[name].outputs]
+    if missing:
+        raise ConfigError(
+            f"the last run of {experiment} in {metadata.parent} did not get as far as "
+            f"{missing[0]}: cxr run {experiment}"
+        )
+    return found
 
 
 def _node_name(store: mlmd.MetadataStore, execution: mlmd_pb2.Execution) -> str:

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from components.disclaimer import DISCLAIMER
-from pipeline.config import ConfigError, load_config
+from pipeline.config import load_config
 from pipeline.console import noise_to
 
 
@@ -60,17 +60,18 @@ def results(
         console = Console(file=stdout, highlight=False)
         with console.status("starting TensorFlow and TFX"):
             from pipeline.results import Figures, measure, table
-            from pipeline.run_record import last_run
+            from pipeline.run_record import require_run
             from pipeline.runners.local import RunFolder
 
         figures: list[Figures] = []
         for seed in seeds:
             for name in experiments:
                 config = load_config(name, overrides)
-                metadata = RunFolder(runs / config.name).metadata
-                if not metadata.is_file():
-                    raise ConfigError(f"no run of {name} in {runs}: cxr run {name}")
-                nodes = last_run(metadata)
+                nodes = require_run(
+                    config.name,
+                    RunFolder(runs / config.name).metadata,
+                    ("XrayExampleGen", "Transform"),
+                )
                 for one in measure(
                     config,
                     nodes["XrayExampleGen"].outputs["examples"].uri,
