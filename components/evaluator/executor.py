@@ -120,9 +120,12 @@ def _others(scores: Scores, probe: ProbeScores | None) -> dict[str, NDArray[np.f
     """The scores of other models for the same images, in the same order."""
     others = {}
     if probe is not None:
-        row = {sha256: number for number, sha256 in enumerate(probe.sha256)}
-        rows = [row[sha256] for sha256 in scores.sha256]
-        others = {name: of_probe[rows] for name, of_probe in probe.scores.items()}
+        # Of a finding that the training images all have, or lack, a probe says nothing.
+        others = {
+            name: found
+            for name, found in probe.of(scores.sha256).scores.items()
+            if not np.isnan(found).any()
+        }
     if scores.last_probabilities is not None:
         others[gates.LAST_BLESSED] = scores.last_probabilities
     return others

@@ -12,6 +12,9 @@ from components.scorer.features import SLICEABLE
 from components.settings import Settings
 
 Auc = Annotated[float, pydantic.Field(ge=0, le=1)]
+Share = Annotated[float, pydantic.Field(ge=0, le=1)]
+Prevalence = Annotated[float, pydantic.Field(gt=0, lt=1)]
+Lift = Annotated[float, pydantic.Field(gt=-1, lt=1)]
 
 
 def _known_features(keys: str) -> str:
@@ -37,10 +40,23 @@ class EvaluatorSettings(Settings):
 
     Attributes:
       slices: features whose values divide the images, besides the dataset; `a*b` crosses two.
-      min_slice_size: smaller slices are left out of the summary, which counts them.
-      min_auc: for each dataset, the AUC on its test images below which a model is refused; where
-        all findings are labels, the macro AUC: the mean over the findings that its test images
-        have both with and without.
+      min_slice_size: smaller slices are left out of summary and report, which count them.
+      prevalence: for each dataset, the share of positives where the model is to be used, for
+        which the PPV is given, too.
+      report_only: judge, and refuse nothing.
+      min_images_per_class: a dataset with fewer test images with, or without, is refused: there is
+        too little to judge by.
+      min_auc: for each dataset, what the lower bound of the AUC's interval on its test images must
+        reach; where all findings are labels, that of the macro AUC: the mean over the findings
+        that its test images have both with and without.
+      min_sensitivity: for each dataset, what the lower bound of the sensitivity at the operating
+        point must reach; of a model of one finding.
+      max_ece: for each dataset, the largest expected calibration error; the mean over findings.
+        What chance alone makes of right probabilities is not held against a model.
+      min_lift: for each dataset, by how much the AUC must exceed that of the best trivial model:
+        what the lower bound of the difference must reach.
+      max_loss: by how much the AUC may fall short of the last blessed model's, on the same images.
+        More of it refuses a model if it is no matter of chance.
       max_gap: for each dataset and feature, by how much the AUC may differ between the subgroups
         that the feature's values make of the dataset's test images.
       min_gap_images: images with a finding, and images without, that a subgroup must have for
@@ -51,7 +67,14 @@ class EvaluatorSettings(Settings):
 
     slices: tuple[Slice, ...] = ("etiology",)
     min_slice_size: int = pydantic.Field(default=5, ge=1)
+    prevalence: dict[DatasetName, Prevalence] = {}
+    report_only: bool = False
+    min_images_per_class: int = pydantic.Field(default=30, ge=1)
     min_auc: dict[DatasetName, Auc] = {}
+    min_sensitivity: dict[DatasetName, Share] = {}
+    max_ece: dict[DatasetName, Share] = {}
+    min_lift: dict[DatasetName, Lift] = {}
+    max_loss: float = pydantic.Field(default=0.02, ge=0, lt=1)
     max_gap: dict[DatasetName, dict[Feature, Auc]] = {}
     min_gap_images: int = pydantic.Field(default=10, ge=1)
     confidence_intervals: Literal["none", "jackknife", "poisson_bootstrap"] = "none"
