@@ -61,7 +61,7 @@ def test_the_page_shows_every_cell_with_its_interval():
     for one in matrix.rows[0].cells:
         assert f"{one.auc.estimate:.3f} {one.auc.lower:.3f} to {one.auc.upper:.3f}" in text
     assert text.count("not trained on pediatric") == 1
-    assert "decides from 0.450 on: sensitivity 0.9 on validation" in text
+    assert "decides from a probability of 0.450 on: sensitivity 0.9 on validation" in text
     assert "200 images, 25.0 % with pneumonia" in text
     assert "seed 7" in text
     assert DISCLAIMER in text
