@@ -14,6 +14,7 @@ _ARTIFACTS = {
     "DataQualityReport": "components.data_gate.artifacts",
     "ExplanationReport": "components.grad_cam.artifacts",
     "IngestReport": "components.example_gen.artifacts",
+    "Judgement": "components.evaluator.artifacts",
     "ProbeReport": "components.baseline_probe.artifacts",
     "RobustnessReport": "components.robustness.artifacts",
     "StatisticsBaseline": "components.data_gate.artifacts",

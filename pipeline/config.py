@@ -11,12 +11,14 @@ from typing import Any
 import pydantic
 import yaml
 
+from components.baseline_probe.settings import BaselineProbeSettings
 from components.cross_dataset.settings import CrossDatasetSettings
 from components.data_gate.settings import DataGateSettings
 from components.errors import InputError
 from components.evaluator.settings import EvaluatorSettings
 from components.example_gen.settings import Data
 from components.grad_cam.settings import GradCamSettings
+from components.robustness.settings import RobustnessSettings
 from components.scorer.settings import ScorerSettings
 from components.settings import Settings
 from components.trainer.settings import TrainerSettings
@@ -56,8 +58,10 @@ class Config(Settings):
       tuner: how the head's hyperparameters are searched for, if at all.
       trainer: how the classifier is made.
       scorer: how the exported model is run over what it was not trained on.
+      baseline_probe: the trivial models that the real one must beat.
       evaluator: what is measured and asked for.
       cross_dataset: whether heads are trained on one dataset and tested on the others.
+      robustness: whether the model is tried on worse films.
       grad_cam: which cases are explained.
       beam: how Beam runs.
     """
@@ -71,8 +75,10 @@ class Config(Settings):
     tuner: TunerSettings = TunerSettings()
     trainer: TrainerSettings = TrainerSettings()
     scorer: ScorerSettings = ScorerSettings()
+    baseline_probe: BaselineProbeSettings = BaselineProbeSettings()
     evaluator: EvaluatorSettings = EvaluatorSettings()
     cross_dataset: CrossDatasetSettings = CrossDatasetSettings()
+    robustness: RobustnessSettings = RobustnessSettings()
     grad_cam: GradCamSettings = GradCamSettings()
     beam: BeamSettings = BeamSettings()
 
@@ -84,6 +90,15 @@ class Config(Settings):
                     f"evaluator.min_auc says nothing of {dataset}: give the AUC below which a "
                     "model is refused (0 refuses none)"
                 )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _ask_for_a_lift_over_something(self) -> Config:
+        if self.evaluator.min_lift and not self.baseline_probe.enabled:
+            raise ValueError(
+                "evaluator.min_lift: without baseline_probe.enabled there are no trivial models to "
+                "beat: enable them, or leave it out"
+            )
         return self
 
     @pydantic.model_validator(mode="after")

@@ -15,14 +15,18 @@ from components.data_gate.component import DataGate, DataReport
 from components.data_gate.schema import CuratedSchema, curated_schema
 from components.data_gate.slices import statistics_options
 from components.errors import InputError
+from components.baseline_probe.component import BaselineProbe
+from components.evaluator.component import ModelGate
 from components.evaluator.eval_config import build_eval_config
 from components.example_gen.component import XrayExampleGen
 from components.example_gen.split import TEST, TEST_UNSAMPLED, TRAIN, VALIDATION
 from components.grad_cam.component import GradCamReport
+from components.robustness.component import Robustness
 from components.scorer.component import Scorer
 from components.source_digest import source_digest
 from components.trainer.weights import weights_fingerprint
 from pipeline.config import MODEL_NAME, Config
+from pipeline.last_blessed import BLESSING_NODE, last_blessed_model, last_other_blessed_model
 
 # Beam counts them where it runs, which need not be where the pipeline was made.
 ALL_CORES = 0
@@ -30,8 +34,6 @@ ALL_CORES = 0
 DECODERS = ("tensorflow", "pillow", "opencv-python-headless", "pydicom", "python-gdcm")
 VALIDATION_EVALUATOR = "ValidationEvaluator"
 UNSAMPLED_EVALUATOR = "UnsampledEvaluator"
-# The node whose blessing counts: what it blessed is pushed, and the next model compared with.
-BLESSING_NODE = "Evaluator"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,12 +173,11 @@ def create_pipeline(
     )
 
     last_blessed = last_blessed_model()
-    last_model = last_blessed.outputs["model"] if places.remembers else None
 
     trainer = tfx.components.Trainer(
         run_fn="components.trainer.run_fn.run_fn",
         hyperparameters=tuner.outputs["best_hyperparameters"] if config.tuner.enabled else None,
-        base_model=last_model if config.trainer.warm_start else None,
+        base_model=last_blessed.outputs["model"] if config.trainer.warm_start else None,
         custom_config=learnt
         # The films of the warm-up requests are drawn.
         | {"code": source_digest("trainer", "transform", "example_gen/synthetic")},
@@ -184,10 +185,12 @@ def create_pipeline(
     )
     model = trainer.outputs["model"]
 
+    other_blessed = last_other_blessed_model(model)
+
     scorer = Scorer(
         examples=examples,
         model=model,
-        last_model=last_model,
+        last_model=other_blessed.outputs["model"] if places.remembers else None,
         settings=config.scorer,
         code=source_digest("scorer"),
     )
@@ -214,6 +217,23 @@ def create_pipeline(
         examples=scores, model=model, eval_config=report_only, example_splits=[TEST_UNSAMPLED]
     ).with_id(UNSAMPLED_EVALUATOR)
 
+    baseline_probe = BaselineProbe(
+        examples=examples,
+        image_size=config.transform.image_size,
+        labels=labels,
+        code=source_digest("baseline_probe", "transform"),
+    )
+
+    model_gate = ModelGate(
+        model=model,
+        scores=scores,
+        evaluation=evaluator.outputs["evaluation"],
+        probe=baseline_probe.outputs["report"] if config.baseline_probe.enabled else None,
+        settings=config.evaluator.model_dump(mode="json"),
+        code=source_digest("evaluator", "scorer", "baseline_probe", "statistics"),
+    )
+    assert model_gate.id == BLESSING_NODE
+
     cross_dataset = CrossDatasetMatrix(
         examples=examples,
         transform_graph=transform.outputs["transform_graph"],
@@ -224,6 +244,15 @@ def create_pipeline(
     if config.crosses_datasets:
         # Whose cache it reads.
         cross_dataset.add_upstream_node(trainer)
+
+    robustness = Robustness(
+        examples=examples,
+        model=model,
+        split=TEST,
+        labels=labels,
+        settings=config.robustness,
+        code=source_digest("robustness", packages=("opencv-python-headless",)),
+    )
 
     grad_cam = GradCamReport(
         examples=examples,
@@ -238,7 +267,7 @@ def create_pipeline(
 
     pusher = tfx.components.Pusher(
         model=model,
-        model_blessing=evaluator.outputs["blessing"],
+        model_blessing=model_gate.outputs["blessing"],
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=places.serving)
         ),
@@ -258,13 +287,17 @@ def create_pipeline(
             data_gate,
             transform,
             *([tuner] if config.tuner.enabled else []),
-            *([last_blessed] if places.remembers else []),
+            *([last_blessed] if config.trainer.warm_start else []),
             trainer,
+            *([other_blessed] if places.remembers else []),
             scorer,
             evaluator,
             validation_evaluator,
             *([unsampled_evaluator] if balanced else []),
+            *([baseline_probe] if config.baseline_probe.enabled else []),
+            model_gate,
             *([cross_dataset] if config.crosses_datasets else []),
+            *([robustness] if config.robustness.enabled else []),
             grad_cam,
             pusher,
         ],
@@ -272,18 +305,6 @@ def create_pipeline(
         metadata_connection_config=metadata,
         beam_pipeline_args=[*beam_args(1)],
     )
-
-
-def last_blessed_model() -> tfx.dsl.Resolver:
-    """The model that `BLESSING_NODE` last blessed: none in the first run, and until it did."""
-    return tfx.dsl.Resolver(
-        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        # Every Evaluator with thresholds blesses, too.
-        model_blessing=tfx.dsl.Channel(
-            type=tfx.types.standard_artifacts.ModelBlessing, producer_component_id=BLESSING_NODE
-        ),
-    ).with_id("LastBlessedModel")
 
 
 def beam_args(workers: int) -> list[str]:
