@@ -70,9 +70,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         model = _export(arguments.backbone, labels, root / "model")
-        few, whole = (
-            _measure(chosen, model, settings, labels, root / str(len(chosen)))
-            for chosen in (films[:BATCH], films)
+        # What a process does once, such as importing, is done before the first that counts.
+        _, few, whole = (
+            _measure(chosen, model, settings, labels, root / str(number))
+            for number, chosen in enumerate((films[:BATCH], films[:BATCH], films))
         )
     print(f"{arguments.backbone}, {arguments.images} images of {SIDE} px, {labels}")
     print(f"  intervals: {arguments.intervals}")

@@ -73,7 +73,7 @@ def to_example(row: Mapping[Any, Any]) -> tf.train.Example:
     return scored_example(row["label"], row["score"], int(row["score"] >= THRESHOLD), features)
 
 
-@pytest.fixture(scope="module", params=["none", "jackknife"])
+@pytest.fixture(scope="module", params=["none", pytest.param("jackknife", marks=pytest.mark.slow)])
 def evaluated(tmp_path_factory: pytest.TempPathFactory, request: Any) -> Evaluated:
     cases = draw_cases()
     settings = EvaluatorSettings(
