@@ -32,16 +32,16 @@ class LastOtherBlessedModel(tfx.dsl.experimental.LatestBlessedModelStrategy):
             for model in input_dict[_MODEL]
             if model.id not in {candidate.id for candidate in candidates}
         ]
-        found = super().resolve_artifacts(
-            store, {_MODEL: others, _BLESSING: input_dict[_BLESSING]}
-        )
+        found = super().resolve_artifacts(store, {_MODEL: others, _BLESSING: input_dict[_BLESSING]})
         return {**found, _CANDIDATE: candidates}
 
 
 def last_blessed_model() -> tfx.dsl.Resolver:
     """The model that was blessed last: none in the first run, and until one was."""
     return tfx.dsl.Resolver(
-        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy, **_history()
+        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
+        model=_models(),
+        model_blessing=_blessings(),
     ).with_id("LastBlessedModel")
 
 
@@ -52,14 +52,18 @@ def last_other_blessed_model(candidate: types.BaseChannel) -> tfx.dsl.Resolver:
       candidate: a `Model` channel of this run's.
     """
     return tfx.dsl.Resolver(
-        strategy_class=LastOtherBlessedModel, **{_CANDIDATE: candidate}, **_history()
+        strategy_class=LastOtherBlessedModel,
+        candidate=candidate,
+        model=_models(),
+        model_blessing=_blessings(),
     ).with_id("LastOtherBlessedModel")
 
 
-def _history() -> dict[str, types.BaseChannel]:
-    return {
-        _MODEL: tfx.dsl.Channel(type=standard_artifacts.Model),
-        _BLESSING: tfx.dsl.Channel(
-            type=standard_artifacts.ModelBlessing, producer_component_id=BLESSING_NODE
-        ),
-    }
+def _models() -> types.BaseChannel:
+    return tfx.dsl.Channel(type=standard_artifacts.Model)
+
+
+def _blessings() -> types.BaseChannel:
+    return tfx.dsl.Channel(
+        type=standard_artifacts.ModelBlessing, producer_component_id=BLESSING_NODE
+    )

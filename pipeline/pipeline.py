@@ -9,13 +9,13 @@ from typing import Any
 from tfx import v1 as tfx
 from tfx.orchestration.metadata import ConnectionConfigType
 
+from components.baseline_probe.component import BaselineProbe
 from components.cross_dataset.component import CrossDatasetMatrix
 from components.data_gate.artifacts import StatisticsBaseline
 from components.data_gate.component import DataGate, DataReport
 from components.data_gate.schema import CuratedSchema, curated_schema
 from components.data_gate.slices import statistics_options
 from components.errors import InputError
-from components.baseline_probe.component import BaselineProbe
 from components.evaluator.component import ModelGate
 from components.evaluator.eval_config import build_eval_config
 from components.example_gen.component import XrayExampleGen
@@ -229,6 +229,7 @@ def create_pipeline(
         scores=scores,
         evaluation=evaluator.outputs["evaluation"],
         probe=baseline_probe.outputs["report"] if config.baseline_probe.enabled else None,
+        datasets=list(datasets),
         settings=config.evaluator.model_dump(mode="json"),
         code=source_digest("evaluator", "scorer", "baseline_probe", "statistics"),
     )

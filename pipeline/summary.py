@@ -14,9 +14,11 @@ from tfx.utils import path_utils
 
 from components.data_gate.executor import HTML_FILE, INDEX_FILE
 from components.evaluator import results
+from components.evaluator.judgement import read_judgement
 from components.example_gen import report as ingest
 from components.trainer.export import CONTRACT, KERAS_FOLDER
 from pipeline.config import Config
+from pipeline.last_blessed import BLESSING_NODE
 from pipeline.pipeline import UNSAMPLED_EVALUATOR
 from pipeline.run_record import NodeRecord, Output
 
@@ -52,22 +54,20 @@ def summarize(
       `data_gate` (what it found), `model`, `pushed`, `nodes`, `versions` and `paths`.
     """
     evaluation = nodes["Evaluator"].outputs["evaluation"]
-    blessing = nodes["Evaluator"].outputs["blessing"]
+    blessing = nodes[BLESSING_NODE].outputs["blessing"]
+    judgement = read_judgement(nodes[BLESSING_NODE].outputs["judgement"].uri)
     model = nodes["Trainer"].outputs["model"]
     data_report = nodes["DataReport"].outputs["report"]
     slices = _load(config, evaluation.uri)
-    floors = {
-        dataset: floor
-        for dataset, floor in config.evaluator.min_auc.items()
-        if dataset in config.data.datasets
-    }
     contract = json.loads((Path(path_utils.serving_model_path(model.uri)) / CONTRACT).read_text())
     return {
         "experiment": config.name,
         "description": config.description,
         "labels": config.data.labels,
         "verdict": BLESSED if blessing.properties.get("blessed") else REFUSED,
-        "gates": [dataclasses.asdict(gate) for gate in results.judge(slices, floors)],
+        "gates": [gate.model_dump() for gate in judgement.gates],
+        "report_only": judgement.report_only,
+        "baselines": [baseline.model_dump() for baseline in judgement.baselines],
         "metrics": _metrics(config, slices),
         "slices_too_small": sum(one.n < config.evaluator.min_slice_size for one in slices),
         "metrics_unsampled": _unsampled(config, nodes),

@@ -16,6 +16,7 @@ from rich.table import Table
 from components.disclaimer import DISCLAIMER
 
 _FIGURES = ("auc", "sensitivity", "specificity")
+_MARKS = {"passed": "[green]✓[/]", "refused": "[red]✗[/]", "not judged": "[yellow]–[/]"}
 _HEADINGS = {"auc": "AUC", "ppv": "PPV", "npv": "NPV"}
 
 
@@ -141,8 +142,10 @@ def _print_verdict(summary: Mapping[str, Any], console: Console) -> None:
     console.print()
     console.print("[bold green]Blessed[/]" if blessed else "[bold red]Not blessed[/]")
     for gate in summary["gates"]:
-        mark = "[green]✓[/]" if gate["passed"] else "[red]✗[/]"
-        console.print(f"  {mark} {escape(gate['sentence'])}", soft_wrap=True)
+        mark = _MARKS[gate["verdict"]]
+        console.print(f"  {mark} {gate['name']}: {escape(gate['sentence'])}", soft_wrap=True)
+    if summary["report_only"]:
+        console.print("[yellow]evaluator.report_only: the gates were asked to refuse nothing.[/]")
     if summary["pushed"]:
         path = _short(summary["pushed"]["path"])
         console.print(f"Pushed: version {summary['pushed']['version']} at {path}", soft_wrap=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfx import types
@@ -31,6 +31,7 @@ class ModelGateSpec(component_spec.ComponentSpec):
         executor.BLESSING: component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
     }
     PARAMETERS = {
+        executor.DATASETS: component_spec.ExecutionParameter(type=str),
         executor.SETTINGS: component_spec.ExecutionParameter(type=str),
         executor.CODE: component_spec.ExecutionParameter(type=str),
     }
@@ -48,6 +49,7 @@ class ModelGate(base_component.BaseComponent):
         scores=scorer.outputs["scores"],
         evaluation=evaluator.outputs["evaluation"],
         probe=baseline_probe.outputs["probe"],
+        datasets=["pediatric"],
         settings={"min_auc": {"pediatric": 0.95}},
         code=source_digest("evaluator", "statistics"),
     )
@@ -70,6 +72,7 @@ class ModelGate(base_component.BaseComponent):
         evaluation: types.BaseChannel,
         probe: types.BaseChannel | None = None,
         *,
+        datasets: Sequence[str],
         settings: Mapping[str, Any] | None = None,
         code: str = "",
     ) -> None:
@@ -80,6 +83,7 @@ class ModelGate(base_component.BaseComponent):
           scores: an `Examples` channel of `Scorer`.
           evaluation: the `ModelEvaluation` channel of TFX's Evaluator on the test split.
           probe: a `ProbeReport` channel; without it no shortcut is looked for.
+          datasets: whose test images are judged; one without any is refused.
           settings: as in `EvaluatorSettings`.
           code: a digest of the source, see `source_digest`.
         """
@@ -91,6 +95,7 @@ class ModelGate(base_component.BaseComponent):
                 probe=probe,
                 judgement=types.Channel(type=Judgement),
                 blessing=types.Channel(type=standard_artifacts.ModelBlessing),
+                datasets=json.dumps(list(datasets)),
                 settings=json.dumps(dict(settings or {}), sort_keys=True),
                 code=code,
             )

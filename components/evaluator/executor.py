@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from tfx.types import artifact_utils
 from components import progress
 from components.baseline_probe.report import ProbeScores, read_probe
 from components.evaluator import gates, results
-from components.evaluator.judgement import FILE_NAME, Judgement
+from components.evaluator.judgement import FILE_NAME, Baseline, Gate, Judgement
 from components.evaluator.performance import measure_slices
 from components.evaluator.settings import EvaluatorSettings
 from components.example_gen.split import TEST
@@ -29,6 +30,7 @@ PROBE = "probe"
 JUDGEMENT = "judgement"
 BLESSING = "blessing"
 SETTINGS = "settings"
+DATASETS = "datasets"
 CODE = "code"
 
 
@@ -55,6 +57,7 @@ class Executor(base_executor.BaseExecutor):
             read_probe(artifact_utils.get_single_uri(probe)) if probe else None,
             results.load_gaps(evaluation),
             settings,
+            json.loads(exec_properties[DATASETS]),
         )
         folder = artifact_utils.get_single_uri(output_dict[JUDGEMENT])
         with fileio.open(f"{folder}/{FILE_NAME}", "wb") as file:
@@ -73,6 +76,7 @@ def judge(
     probe: ProbeScores | None,
     gaps: list[results.Gap],
     settings: EvaluatorSettings,
+    datasets: Sequence[str],
 ) -> Judgement:
     """Measure every split, and judge each dataset by its test images.
 
@@ -81,10 +85,12 @@ def judge(
       probe: trivial models on the test images.
       gaps: between subgroups of the test images, as TFMA found them.
       settings: what is measured and asked for.
+      datasets: that are asked for, whether or not they have test images.
     """
     test = scores[TEST]
-    found_gates, baselines = [], []
-    for dataset in sorted(set(test.datasets)):
+    found_gates: list[Gate] = []
+    baselines: list[Baseline] = []
+    for dataset in datasets:
         of_dataset = test.where(test.datasets == dataset)
         evidence = gates.Evidence(
             dataset=dataset,

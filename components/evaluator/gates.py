@@ -52,6 +52,8 @@ def judge(
     Returns:
       The gates, and the other models that this one was compared with.
     """
+    if not len(evidence.scores):
+        return tuple(_enough(evidence, settings)), ()
     baselines = tuple(_compare(evidence))
     gates = [
         *_enough(evidence, settings),
@@ -110,8 +112,9 @@ def _compare_macro(
             lambda rows: roc.macro_auc(labels[rows], others[rows]), scores.patients
         )
         lift = bootstrap.patient_bootstrap(
-            lambda rows: roc.macro_auc(labels[rows], ours[rows])
-            - roc.macro_auc(labels[rows], others[rows]),
+            lambda rows: (
+                roc.macro_auc(labels[rows], ours[rows]) - roc.macro_auc(labels[rows], others[rows])
+            ),
             scores.patients,
         )
     except ValueError:  # no finding has images of both classes, or too few patients have

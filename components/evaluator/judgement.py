@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import pydantic
 from numpy.typing import NDArray
+from tfx.dsl.io import fileio
 
 from components.statistics.interval import Interval
 
@@ -168,3 +169,9 @@ class Judgement(_Plain):
     def refused_by(self) -> tuple[Gate, ...]:
         """The gates that were not passed."""
         return tuple(gate for gate in self.gates if gate.verdict == "refused")
+
+
+def read_judgement(uri: str) -> Judgement:
+    """What `ModelGate` wrote to its artifact."""
+    with fileio.open(f"{uri}/{FILE_NAME}", "rb") as file:
+        return Judgement.model_validate_json(file.read())

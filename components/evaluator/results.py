@@ -13,7 +13,6 @@ from tensorflow_model_analysis.slicer import slicer_lib
 
 from components.evaluator import eval_config
 from components.example_gen import record
-from components.example_gen.settings import DatasetName
 from components.scorer.features import DECISION, PROBABILITY
 
 
@@ -108,21 +107,6 @@ class MultiLabelResult:
 Result = TypeVar("Result", SliceResult, MultiLabelResult)
 
 
-@dataclasses.dataclass(frozen=True)
-class Gate:
-    """One thing that was asked of the model.
-
-    Attributes:
-      name: of the gate.
-      passed: whether the model meets it.
-      sentence: what was compared, with both numbers.
-    """
-
-    name: str
-    passed: bool
-    sentence: str
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Gap:
     """How far a model's AUCs on two subgroups of a dataset are apart.
@@ -194,38 +178,6 @@ def load_gaps(evaluation_uri: str) -> list[Gap]:
             )
         )
     return sorted(gaps, key=lambda one: (one.dataset, one.feature, one.values))
-
-
-def judge(
-    slices: Sequence[SliceResult] | Sequence[MultiLabelResult],
-    min_auc: Mapping[DatasetName, float],
-) -> list[Gate]:
-    """What the evaluation asked of each dataset, and what it found."""
-    by_dataset = {
-        one.slice[record.DATASET]: one for one in slices if tuple(one.slice) == (record.DATASET,)
-    }
-    return [_gate(dataset, by_dataset.get(dataset), floor) for dataset, floor in min_auc.items()]
-
-
-def _gate(dataset: str, found: SliceResult | MultiLabelResult | None, floor: float) -> Gate:
-    name = f"auc/{dataset}"
-    auc = None if found is None else _judged_auc(found)
-    if found is None or auc is None:
-        return Gate(name, False, f"{dataset}: no AUC, where at least {floor:.2f} is asked for")
-    relation = "meets" if auc >= floor else "is below"
-    sentence = f"{dataset}: {_said(found, auc)} {relation} the {floor:.2f} asked for"
-    return Gate(name, auc >= floor, sentence)
-
-
-def _judged_auc(found: SliceResult | MultiLabelResult) -> float | None:
-    return found.macro_auc if isinstance(found, MultiLabelResult) else found.auc
-
-
-def _said(found: SliceResult | MultiLabelResult, auc: float) -> str:
-    if isinstance(found, MultiLabelResult):
-        measured = f"{found.measured} of {len(found.findings)} findings"
-        return f"macro AUC {auc:.3f} over {measured} on {found.n} test images"
-    return f"AUC {auc:.3f} on {found.n} test images ({found.positives} with pneumonia)"
 
 
 def _in_order(slices: Sequence[Result]) -> list[Result]:

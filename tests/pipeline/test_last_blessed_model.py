@@ -7,7 +7,11 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
-from pipeline.pipeline import BLESSING_NODE, last_blessed_model
+from pipeline.last_blessed import (
+    BLESSING_NODE,
+    last_blessed_model,
+    last_other_blessed_model,
+)
 
 
 @component
@@ -36,10 +40,12 @@ def compare(
         file.write(f"{model.get_int_custom_property('number')} after {last}\n")
 
 
-def run(folder: Path, number: int, *, by_another: bool, by_the_node: bool) -> None:
-    last_model = last_blessed_model()
+def run(
+    folder: Path, number: int, *, by_another: bool, by_the_node: bool, other: bool = False
+) -> None:
     trainer = train(number=number)
     model = trainer.outputs["model"]
+    last_model = last_other_blessed_model(model) if other else last_blessed_model()
     comparison = compare(
         note=str(folder / "note"), model=model, last_model=last_model.outputs["model"]
     )
@@ -51,7 +57,7 @@ def run(folder: Path, number: int, *, by_another: bool, by_the_node: bool) -> No
         tfx.dsl.Pipeline(
             pipeline_name="pipeline",
             pipeline_root=str(folder / "root"),
-            components=[last_model, trainer, comparison, another, node],
+            components=[trainer, last_model, comparison, another, node],
             enable_cache=True,
             metadata_connection_config=(
                 tfx.orchestration.metadata.sqlite_metadata_connection_config(
@@ -80,3 +86,14 @@ def test_another_last_model_is_compared_with_again(tmp_path: Path) -> None:
         run(tmp_path, 1, by_another=False, by_the_node=True)
     # The third run has nothing new to compare, and comes from the cache.
     assert (tmp_path / "note").read_text().splitlines() == ["1 after None", "1 after 1"]
+
+
+def test_a_model_is_never_compared_with_itself(tmp_path: Path) -> None:
+    for number in (1, 1, 2, 2, 3):
+        run(tmp_path, number, by_another=False, by_the_node=True, other=True)
+    # A run with nothing new has nothing new to compare, and comes from the cache.
+    assert (tmp_path / "note").read_text().splitlines() == [
+        "1 after None",
+        "2 after 1",
+        "3 after 2",
+    ]

@@ -90,6 +90,15 @@ def test_too_few_images_are_refused_whatever_the_figures() -> None:
     assert f"{positives} positive and {60 - positives} negative" in found["enough images"].sentence
 
 
+def test_a_dataset_without_test_images_is_refused() -> None:
+    scores = made_scores(10)
+    nothing = evidence_of(scores.where(np.zeros(10, bool)))
+    gates, baselines = judge(nothing, ASKED)
+
+    assert [(gate.name, gate.verdict) for gate in gates] == [("enough images", "refused")]
+    assert baselines == ()
+
+
 def test_a_high_threshold_is_refused_by_the_sensitivity() -> None:
     assert "sensitivity" in refused(evidence_of(made_scores(600, threshold=0.99)))
     assert "sensitivity" not in refused(evidence_of(made_scores(600, threshold=0.3)))

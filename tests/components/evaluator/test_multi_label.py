@@ -16,7 +16,7 @@ from sklearn.metrics import (
 from tensorflow_model_analysis.slicer import slicer_lib
 
 from components.evaluator import eval_config, results
-from components.evaluator.results import FindingResult, Gate, MultiLabelResult
+from components.evaluator.results import FindingResult, MultiLabelResult
 from components.evaluator.settings import EvaluatorSettings
 from components.example_gen.record import PATHOLOGIES
 from components.example_gen.settings import DatasetName
@@ -166,7 +166,6 @@ def test_findings_that_cannot_be_measured_cost_no_blessing(
         assert sum(found.auc or 0 for found in one.findings) / len(PATHOLOGIES) < floor
     verdict = tfma.load_validation_result(evaluated.uri)
     assert not verdict.metric_validations_per_slice
-    assert all(gate.passed for gate in results.judge(slices, FLOORS))
 
 
 def test_the_gap_is_over_the_findings_that_both_subgroups_have(evaluated: Evaluated) -> None:
@@ -199,7 +198,6 @@ def test_the_macro_auc_of_a_dataset_is_what_is_refused(
     assert not refused.blessed
     (failed,) = tfma.load_validation_result(refused.uri).metric_validations_per_slice
     assert [failure.metric_key.name for failure in failed.failures] == [eval_config.MACRO_AUC]
-    assert [gate.passed for gate in results.judge(slices, floors)] == [False, True]
 
 
 def test_a_dataset_of_which_nothing_can_be_measured_is_refused(
@@ -214,17 +212,5 @@ def test_a_dataset_of_which_nothing_can_be_measured_is_refused(
     slices = results.load_multi_label(refused.uri)
     assert {(one.macro_auc, one.measured) for one in slices} == {(None, 0)}
     assert not refused.blessed
-    assert results.judge(slices, {"nih": 0.0}) == [
-        Gate("auc/nih", False, "nih: no AUC, where at least 0.00 is asked for")
-    ]
     (gap,) = results.load_gaps(refused.uri)
     assert (gap.aucs, gap.gap, gap.refused) == ((None, None), None, False)
-
-
-def test_a_gate_says_over_how_many_findings(slices: list[MultiLabelResult]) -> None:
-    (nih,) = (one for one in slices if one.slice == {"dataset": "nih"})
-    (gate,) = results.judge(slices, {"nih": 0.5})
-    assert gate.sentence == (
-        f"nih: macro AUC {nih.macro_auc:.3f} over 13 of 14 findings on {nih.n} test images meets "
-        "the 0.50 asked for"
-    )

@@ -53,7 +53,9 @@ def test_figures_are_those_of_scikit_learn() -> None:
         # An error of calibration is larger by chance than it is: its interval may lie above it.
         assert interval.lower < interval.upper, figure
     assert found.f1 == pytest.approx(metrics.f1_score(truth, decision))
-    assert found.balanced_accuracy == pytest.approx(metrics.balanced_accuracy_score(truth, decision))
+    assert found.balanced_accuracy == pytest.approx(
+        metrics.balanced_accuracy_score(truth, decision)
+    )
 
 
 @pytest.mark.parametrize(
