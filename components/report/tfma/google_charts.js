@@ -357,36 +357,39 @@ class AxesChart extends Chart {
     const clip = svg('clipPath', {id});
     // A little more than the plot, so that marks on its edge are whole.
     clip.append(svg('rect', {x: left - 4, y: top - 4, width: plotWidth + 8, height: plotHeight + 8}));
+    // TFMA's histogram finds its bars in the second group of the clipped one, and their labels in
+    // the third group after that.
     const clipped = svg('g', {'clip-path': `url(#${id})`});
-    clipped.append(marks);
-    root.append(clip, this.grid(), clipped, labels, this.titles(), this.legendMarks());
+    const {lines, texts} = this.axes();
+    clipped.append(lines, marks);
+    root.append(clip, clipped, texts, this.titles(), labels, this.legendMarks());
     return root;
   }
 
-  grid() {
+  axes() {
     const {left, top, plotWidth, plotHeight} = this;
-    const group = svg('g', {fill: '#444'});
+    const lines = svg('g'), texts = svg('g', {fill: '#444'});
     const right = left + plotWidth, bottom = top + plotHeight;
     const parts = Math.max(2, plotHeight / 40);
     for (const {v, f} of this.ticks(this.vertical[0], this.y[0], parts)) {
-      group.append(svg('line', {x1: left, x2: right, y1: this.py(v), y2: this.py(v), stroke: '#ddd'}));
-      group.append(svg('text', {x: left - 5, y: this.py(v) + 4, 'text-anchor': 'end'}, f));
+      lines.append(svg('line', {x1: left, x2: right, y1: this.py(v), y2: this.py(v), stroke: '#ddd'}));
+      texts.append(svg('text', {x: left - 5, y: this.py(v) + 4, 'text-anchor': 'end'}, f));
     }
     if (this.twoAxes) {
       for (const {v, f} of this.ticks(this.vertical[1], this.y[1], parts)) {
-        group.append(svg('text', {x: right + 5, y: this.py(v, 1) + 4}, f));
+        texts.append(svg('text', {x: right + 5, y: this.py(v, 1) + 4}, f));
       }
     }
     let free = -Infinity;
     for (const {v, f} of this.horizontalTicks()) {
       const x = this.px(v), half = f.length * LETTER_WIDTH / 2;
-      if (!this.discrete) group.append(svg('line', {x1: x, x2: x, y1: top, y2: bottom, stroke: '#eee'}));
+      if (!this.discrete) lines.append(svg('line', {x1: x, x2: x, y1: top, y2: bottom, stroke: '#eee'}));
       if (x - half < free) continue; // there is no room for its label
-      group.append(svg('text', {x, y: bottom + LABEL_HEIGHT, 'text-anchor': 'middle'}, f));
+      texts.append(svg('text', {x, y: bottom + LABEL_HEIGHT, 'text-anchor': 'middle'}, f));
       free = x + half + 4;
     }
-    group.append(svg('path', {d: `M${left} ${top}V${bottom}H${right}`, fill: 'none', stroke: '#333'}));
-    return group;
+    lines.append(svg('path', {d: `M${left} ${top}V${bottom}H${right}`, fill: 'none', stroke: '#333'}));
+    return {lines, texts};
   }
 
   ticks(axis, [low, high], parts) {
@@ -500,18 +503,21 @@ class SeriesChart extends AxesChart {
     const room = (this.px(this.x[0] + this.barStep) - this.left) * parseFloat(this.options.bar?.groupWidth || '62') / 100;
     const width = room / count;
     const base = this.py(Math.max(0, this.y[one.axis][0]), one.axis);
-    for (const [row, x, y] of this.points(one)) {
-      const left = x - room / 2 + index * width;
+    // A bar and a label for every row, by whose position TFMA finds them.
+    for (const row of this.rows) {
+      const value = this.data.getValue(row, one.column);
+      const left = this.px(this.xValue(row)) - room / 2 + index * width;
+      const y = isNumber(value) ? this.py(value, one.axis) : base;
       const bar = svg('rect', {
         x: left, y: Math.min(y, base), width: Math.max(1, width - 1), height: Math.abs(base - y), fill: one.colour,
       });
       marks.append(this.markOf(bar, row, one.column, this.explanation(one, row)));
       const note = one.annotation == null ? '' : this.data.getValue(row, one.annotation);
-      if (!note || note === '0' || note.length * LETTER_WIDTH > width) continue;
+      const shown = note !== '0' && note.length * LETTER_WIDTH < width;
       const inside = base - y > LABEL_HEIGHT;
       labels.append(svg('text', {
         x: left + width / 2, y: inside ? y + 12 : y - 3, 'text-anchor': 'middle', fill: inside ? '#fff' : '#333',
-      }, note));
+      }, shown ? note : ''));
     }
   }
 
