@@ -38,6 +38,9 @@ _FLAGS = (
     "--no-first-run",
     "--no-proxy-server",
     "--host-resolver-rules=MAP * ~NOTFOUND",
+    # A frame shares its page's process, so that one connection sees both.
+    "--disable-features=IsolateSandboxedIframes",
+    "--disable-site-isolation-trials",
     "--remote-debugging-port=0",
     "--remote-allow-origins=*",
 )
@@ -55,6 +58,7 @@ class Tab:
     def __init__(self, url: str):
         self._socket = websocket.create_connection(url, timeout=_WAIT_SECONDS)
         self._last = 0
+        self._contexts: list[int] = []
         self.problems: list[str] = []
         self.requests: list[str] = []
         self.dialogs: list[str] = []
@@ -73,18 +77,28 @@ class Tab:
         self._call("Page.navigate", url=page.as_uri())
         self.wait_for("document.readyState === 'complete' && location.protocol === 'file:'")
 
-    def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression, awaited; AssertionError if it throws."""
+    def evaluate(self, expression: str, *, in_frame: bool = False) -> Any:
+        """The value of a JavaScript expression, awaited; AssertionError if it throws.
+
+        Args:
+          expression: what to evaluate.
+          in_frame: in the page's last frame, rather than in the page.
+        """
+        where = {"contextId": self._contexts[-1]} if in_frame else {}
         answer = self._call(
-            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+            "Runtime.evaluate",
+            expression=expression,
+            returnByValue=True,
+            awaitPromise=True,
+            **where,
         )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def wait_for(self, expression: str) -> None:
+    def wait_for(self, expression: str, *, in_frame: bool = False) -> None:
         """Until an expression is true; AssertionError after a minute."""
         deadline = time.monotonic() + _WAIT_SECONDS
-        while not self.evaluate(expression):
+        while not self.evaluate(expression, in_frame=in_frame):
             assert time.monotonic() < deadline, f"never true: {expression}; {self.problems}"
             time.sleep(0.05)
 
@@ -106,9 +120,7 @@ class Tab:
 
     def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._last += 1
-        self._socket.send(
-            json.dumps({"id": self._last, "method": method, "params": parameters})
-        )
+        self._socket.send(json.dumps({"id": self._last, "method": method, "params": parameters}))
         while True:
             message = json.loads(self._socket.recv())
             if message.get("id") == self._last:
@@ -125,6 +137,12 @@ class Tab:
             self.problems.append(str([one.get("value") for one in said["args"]]))
         elif event == "Log.entryAdded" and said["entry"]["level"] in ("error", "warning"):
             self.problems.append(said["entry"]["text"])
+        elif event == "Runtime.executionContextCreated":
+            self._contexts.append(said["context"]["id"])
+        elif event == "Runtime.executionContextDestroyed":
+            self._contexts.remove(said["executionContextId"])
+        elif event == "Runtime.executionContextsCleared":
+            self._contexts.clear()
         elif event == "Network.requestWillBeSent":
             url = said["request"]["url"]
             if not url.startswith(("file:", "data:", "blob:", "about:")):

@@ -74,9 +74,7 @@ def _section(title: str, evaluation: Evaluation) -> Section:
         data={
             "weights": evaluation.weights,
             "outputs": _shown_at_first(evaluation),
-            "slices": [
-                {"slice": one.name, "metrics": one.metrics} for one in evaluation.slices
-            ],
+            "slices": [{"slice": one.name, "metrics": one.metrics} for one in evaluation.slices],
             "plots": _by_choice(evaluation.plots, slices, classes),
         },
     )

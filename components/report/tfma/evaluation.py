@@ -92,9 +92,7 @@ def load_evaluation(uri: str) -> Evaluation:
         Slice(_name(key), _named_classes(_without_false_zeros(metrics)))
         for key, metrics in _in_order(result.slicing_metrics)
     ]
-    plots = [
-        one for key, outputs in _in_order(result.plots) for one in _plots(_name(key), outputs)
-    ]
+    plots = [one for key, outputs in _in_order(result.plots) for one in _plots(_name(key), outputs)]
     weights = util.get_slicing_config(result.config)["weightedExamplesColumn"]
     return Evaluation(tuple(slices), tuple(plots), weights)
 

@@ -149,7 +149,7 @@ const TABLE_STYLE = `
   .scroll { overflow-x: auto; }
   table { border-collapse: collapse; width: 100%; font: 13px system-ui, sans-serif; color: #202124; }
   th, td { border: 1px solid #ddd; padding: 4px 8px; text-align: right; font-variant-numeric: tabular-nums; }
-  th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; min-width: 9em; }
+  th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; min-width: 15em; }
   th { padding: 0; background: #eee; }
   th button { width: 100%; padding: 4px 8px; border: 0; background: none; color: inherit; font: inherit; font-weight: 600; text-align: inherit; cursor: pointer; }
   tbody tr { cursor: pointer; }

@@ -59,7 +59,9 @@ def to_table(evaluation: Evaluation) -> Table:
             one.name,
             class_name.partition(":")[2],
             tuple(
-                _text(one.metrics.get(output, {}).get(class_name, {}).get(name), whole[output, name])
+                _text(
+                    one.metrics.get(output, {}).get(class_name, {}).get(name), whole[output, name]
+                )
                 for output, name in columns
             ),
         )
