@@ -48,7 +48,7 @@ def binary(out: Path) -> str:
 
 
 def multi_label(out: Path) -> str:
-    """Of all findings, of which no image has the last, with confidence intervals."""
+    """Of all findings, of which no image has the last."""
     rng = np.random.default_rng(1)
     labels = (rng.random((IMAGES, len(record.PATHOLOGIES))) < 0.3).astype(int)
     labels[:, -1] = 0
@@ -62,7 +62,6 @@ def multi_label(out: Path) -> str:
         }
     )
     config = _config(EvaluatorSettings(slices=()), "findings")
-    config.options.compute_confidence_intervals.value = True
     return _evaluate(frame, config, out)
 
 

@@ -18,10 +18,14 @@ pytestmark = needs_browser
 ALL = """
 window.all = (selector, root = document) => [
   ...root.querySelectorAll(selector),
-  ...[...root.querySelectorAll('*')].flatMap(one => one.shadowRoot ? all(selector, one.shadowRoot) : [])];
+  ...[...root.querySelectorAll('*')].flatMap(
+    one => one.shadowRoot ? all(selector, one.shadowRoot) : [])];
 window.table = section => all('tfma-metrics-table table', section)[0]
   ?? all('google-chart', section).map(one => one.shadowRoot.querySelector('table')).find(Boolean);
-window.cells = section => [...table(section).tBodies[0].rows].map(row => [...row.cells].map(cell => cell.innerText.trim()));
+window.cells = section => [...table(section).tBodies[0].rows].map(
+  row => [...row.cells].map(cell => cell.innerText.trim()));
+window.headings = section => [...table(section).tHead.rows[0].cells].map(
+  cell => cell.innerText.trim());
 window.test = document.querySelector('#section-1');
 window.findings = document.querySelector('#section-2');
 true
@@ -66,14 +70,16 @@ def nothing_is_amiss(running: Tab) -> Iterator[None]:
 def marks(plot: str) -> str:
     """An expression: how many things a plot draws."""
     return (
-        f"all('{plot}', test).flatMap(one => all('[clip-path] > g:nth-child(2) > *', one.shadowRoot))"
+        f"all('{plot}', test)"
+        ".flatMap(one => all('[clip-path] > g:nth-child(2) > *', one.shadowRoot))"
         ".filter(one => one.getAttribute('d') !== '').length"
     )
 
 
-def curve(tab: Tab, plot: str) -> str:
-    paths = f"all('path', all('{plot}', test)[0].shadowRoot).map(one => one.getAttribute('d'))"
-    return str(tab.evaluate(f"{paths}.join('|')"))
+def curve(plot: str) -> str:
+    """An expression: the lines that a plot draws."""
+    paths = f"all('path', all('{plot}', test)[0].shadowRoot)"
+    return f"{paths}.map(one => one.getAttribute('d')).join('|')"
 
 
 def test_every_plot_draws_something(tab: Tab) -> None:
@@ -83,15 +89,13 @@ def test_every_plot_draws_something(tab: Tab) -> None:
 
 def test_the_overview_has_a_bar_for_each_slice(tab: Tab) -> None:
     assert (
-        tab.evaluate(
-            "all('tfma-slice-overview', test).flatMap(one => all('rect[data-row]', one.shadowRoot)).length"
-        )
+        tab.evaluate("all('rect[data-row]', all('tfma-slice-overview', test)[0].shadowRoot).length")
         == 11
     )
 
 
 def test_a_table_is_sorted_by_a_click_and_what_is_not_defined_comes_last(tab: Tab) -> None:
-    headings = tab.evaluate("[...table(test).tHead.rows[0].cells].map(one => one.innerText.trim())")
+    headings = tab.evaluate("headings(test)")
     column = headings.index("probability/auc")
     for direction in ("ascending", "descending"):
         tab.evaluate(f"table(test).tHead.rows[0].cells[{column}].firstChild.click()")
@@ -114,13 +118,12 @@ def test_a_row_is_chosen_with_the_keyboard(tab: Tab) -> None:
 
 
 def test_another_slice_is_chosen_with_the_keyboard(tab: Tab) -> None:
-    before = curve(tab, "tfma-roc-curve")
+    roc = curve("tfma-roc-curve")
+    before = tab.evaluate(roc)
     tab.evaluate("test.querySelector('select').focus()")
     tab.press("ArrowDown")
     tab.wait_for("all('tfma-plot', test)[0].heading === 'Plot for dataset nih'")
-    tab.wait_for(
-        f"all('path', all('tfma-roc-curve', test)[0].shadowRoot).map(one => one.getAttribute('d')).join('|') !== {before!r}"
-    )
+    tab.wait_for(f"{roc} !== {before!r}")
 
 
 def test_a_slice_of_one_class_has_no_false_curves(tab: Tab) -> None:
@@ -137,18 +140,14 @@ def test_a_slice_of_one_class_has_no_false_curves(tab: Tab) -> None:
 
 def test_the_histogram_is_drawn_and_its_bars_are_found(tab: Tab) -> None:
     tab.evaluate("void (all('tfma-graph-data-filter', test)[0].chartType = 1)")
-    bars = "all('tfma-metrics-histogram', test).flatMap(one => all('rect[data-row], [clip-path] rect', one.shadowRoot))"
+    bars = "all('[clip-path] rect', all('tfma-metrics-histogram', test)[0].shadowRoot)"
     tab.wait_for(f"{bars}.some(one => one.getAttribute('height') > 0)")
 
 
 def test_every_finding_is_chosen_at_first(tab: Tab) -> None:
     tab.wait_for("table(findings).tHead.rows[0].cells.length > 28")
-    headings = tab.evaluate(
-        "[...table(findings).tHead.rows[0].cells].map(one => one.innerText.trim())"
-    )
+    headings = tab.evaluate("headings(findings)")
     assert {f"probability/{name}/auc" for name in PATHOLOGIES} <= set(headings)
-    # With its confidence interval, which is an element of TFMA's.
-    assert tab.evaluate("all('tfma-bounded-value', findings).length") > 14
 
 
 def test_hostile_names_are_text_wherever_they_stand(tab: Tab) -> None:
@@ -195,7 +194,8 @@ def test_a_cell_is_an_element_of_tfmas_or_text(tab: Tab) -> None:
 
 def test_pages_of_a_long_table(tab: Tab) -> None:
     tab.evaluate("""(() => {
-      const rows = [['name', 'cell'], ...Array.from({length: 45}, (_, index) => [`row ${index}`, index])];
+      const rows = [['name', 'cell']];
+      for (let index = 0; index < 45; index++) rows.push([`row ${index}`, index]);
       const place = document.body.appendChild(document.createElement('div'));
       place.id = 'long';
       const charts = google.visualization;
