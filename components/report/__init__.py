@@ -1,0 +1,1 @@
+"""Reports on an evaluated model, each a file that opens anywhere."""

@@ -1,0 +1,1 @@
+"""TFMA's own dashboard as a page that needs no network."""
