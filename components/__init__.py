@@ -13,6 +13,7 @@ _ARTIFACTS = {
     "DataQualityReport": "components.data_gate.artifacts",
     "ExplanationReport": "components.grad_cam.artifacts",
     "IngestReport": "components.example_gen.artifacts",
+    "ModelReport": "components.report.artifacts",
     "StatisticsBaseline": "components.data_gate.artifacts",
 }
 

@@ -44,9 +44,7 @@ class ClassificationReport:
     support: int
 
 
-def classification_report(
-    counts: Confusion, class_names: tuple[str, str]
-) -> ClassificationReport:
+def classification_report(counts: Confusion, class_names: tuple[str, str]) -> ClassificationReport:
     """The figures of both classes at the operating point.
 
     As `sklearn.metrics.classification_report`, but undefined figures are None, not 0, and so are

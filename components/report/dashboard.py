@@ -222,7 +222,7 @@ class _Drawer:
             counts = one.findings[0].confusion
             exhibit = self._exhibit(
                 f"Confusion matrix, {dataset}",
-                confusion.confusion(counts, dataset, (negative, positive)),
+                confusion.confusion(counts, (negative, positive)),
                 "Images, and their share of those labelled so.",
             )
             report = tables.classification(counts, (negative, positive))
@@ -235,7 +235,7 @@ class _Drawer:
             "AUC by slice",
             forest.slices(self._figures),
             "Circles: datasets. Squares: what they are divided into. A slice with images of one "
-            "class has no AUC.",
+            "class has no AUC; what it has instead is said.",
             tables.slices(self._figures),
             wide=True,
         )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from components.evaluator.judgement import Performance
 from components.report.figures import Bin, Curves, Figures
 from components.report.plots.discrimination import panels
 from components.report.plots.palette import CARD, SERIES, SOFT
-from components.report.plots.style import plain, square, styled
+from components.report.plots.style import square, styled
 
 
 @styled
@@ -19,11 +20,12 @@ def reliability(figures: Figures, dataset: str) -> Figure:
     For a model of one finding.
     """
     (curves,) = (one for one in figures.curves if one.dataset == dataset)
-    figure = Figure(figsize=(4.7, 5.4), layout="constrained")
-    axis, counts = figure.subplots(2, height_ratios=(5, 1), sharex=True)
+    figure = Figure(figsize=(4.7, 5.1))
+    axis = figure.add_axes(_inches(figure, left=0.62, bottom=1.3, width=3.7, height=3.7))
+    counts = figure.add_axes(_inches(figure, left=0.62, bottom=0.52, width=3.7, height=0.6))
     square(axis, "", "share of positives")
-    axis.set_title(plain(dataset))
     axis.plot([0, 1], [0, 1], color=SOFT, linewidth=0.8, linestyle=":")
+    axis.tick_params(labelbottom=False)
     _draw(axis, curves.reliability, size=6)
     counts.bar(
         [one.probability for one in curves.reliability],
@@ -32,7 +34,9 @@ def reliability(figures: Figures, dataset: str) -> Figure:
         color=SERIES[0],
         alpha=0.75,
     )
-    counts.set(xlabel="predicted probability (bin mean)", ylabel="images", yscale="symlog")
+    counts.set(xlabel="predicted probability (mean of the bin)", ylabel="images", yscale="log")
+    counts.set(xlim=axis.get_xlim(), ylim=(0.7, None), xticks=axis.get_xticks())
+    counts.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     counts.minorticks_off()
     return figure
 
@@ -50,13 +54,18 @@ def reliability_panels(figures: Figures, dataset: str) -> Figure:
     return panels(figures, dataset, draw, x="predicted probability", y="share of positives")
 
 
+def _inches(
+    figure: Figure, *, left: float, bottom: float, width: float, height: float
+) -> tuple[float, float, float, float]:
+    """A place as matplotlib wants it: fractions of the figure."""
+    across, up = figure.get_size_inches()
+    return left / across, bottom / up, width / across, height / up
+
+
 def _draw(axis: Axes, bins: tuple[Bin, ...], size: float) -> None:
-    x = [one.probability for one in bins]
-    y = [one.share.estimate for one in bins]
-    axis.plot(x, y, color=SERIES[0], linewidth=1.1)
     axis.errorbar(
-        x,
-        y,
+        [one.probability for one in bins],
+        [one.share.estimate for one in bins],
         yerr=[
             [max(0.0, one.share.estimate - one.share.lower) for one in bins],
             [max(0.0, one.share.upper - one.share.estimate) for one in bins],

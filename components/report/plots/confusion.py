@@ -12,12 +12,11 @@ from components.report.plots.style import plain, styled
 
 
 @styled
-def confusion(counts: Confusion, title: str, class_names: tuple[str, str]) -> Figure:
+def confusion(counts: Confusion, class_names: tuple[str, str]) -> Figure:
     """The confusion matrix at the operating point: counts, and shares of each row.
 
     Args:
       counts: of the images.
-      title: whose images.
       class_names: of the negative and the positive class.
     """
     rows = (
@@ -33,7 +32,7 @@ def confusion(counts: Confusion, title: str, class_names: tuple[str, str]) -> Fi
             axis.add_patch(Rectangle((x - 0.49, y - 0.49), 0.98, 0.98, **shade))
             axis.text(x, y - 0.08, f"{count:,}", ha="center", va="center", fontsize=15, color=INK)
             axis.text(x, y + 0.22, f"{100 * part:.1f} %", ha="center", va="center", color=SOFT)
-    axis.set(xlim=(-0.5, 1.5), ylim=(1.5, -0.5), aspect="equal", title=plain(title))
+    axis.set(xlim=(-0.5, 1.5), ylim=(1.5, -0.5), aspect="equal")
     names = [plain(name, 14) for name in class_names]
     axis.set_xticks([0, 1], names)
     axis.set_yticks([0, 1], names, rotation=90, va="center")
@@ -41,4 +40,3 @@ def confusion(counts: Confusion, title: str, class_names: tuple[str, str]) -> Fi
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
     return figure
-

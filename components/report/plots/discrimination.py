@@ -143,9 +143,7 @@ def _say(axis: Axes, x: float, said: str, performance: Performance, *, top: bool
 
 def _by_dataset(figures: Figures) -> Sequence[tuple[Curves, Performance]]:
     headlines = {one.slice["dataset"]: one.findings[0] for one in figures.headlines()}
-    return [
-        (one, headlines[one.dataset]) for one in figures.curves if one.dataset in headlines
-    ]
+    return [(one, headlines[one.dataset]) for one in figures.curves if one.dataset in headlines]
 
 
 def _square_figure() -> tuple[Figure, Axes]:

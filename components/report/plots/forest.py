@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from components.report.figures import LAST_BLESSED, Figures, auc_of, best_auc, finding_name, slice_name
+from components.evaluator.judgement import SlicePerformance
+from components.report.figures import (
+    LAST_BLESSED,
+    Figures,
+    auc_of,
+    best_auc,
+    finding_name,
+    slice_name,
+)
 from components.report.plots.palette import INK, RULE, SERIES, SOFT
 from components.report.plots.style import MARKERS, plain, styled
+from components.report.tables import signed
 from components.statistics.interval import Interval
 
 _ROW = 0.27
-_LEFT, _RIGHT, _HEAD, _FOOT = 2.75, 3.1, 0.32, 0.5
-_WIDTH = 9.6
+_LEFT, _RIGHT, _HEAD, _FOOT = 2.55, 3.7, 0.32, 0.5
+_WIDTH = 9.9
+# Right of the axis, in inches: the first column, and from one to the next.
+_GAP, _COLUMN = 0.2, 0.62
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +54,10 @@ def forest(
     *,
     axis_label: str,
     columns: tuple[str, ...],
+    heading: str = "AUC",
+    say: Callable[[Interval], str] = str,
     reference: float | None = None,
-    highest: float | None = 1.0,
+    ends: tuple[float, float] | None = (0.9, 1.0),
 ) -> Figure:
     """A forest plot: names, intervals, and the numbers beside them.
 
@@ -52,34 +65,39 @@ def forest(
       rows: from top to bottom.
       axis_label: what is estimated, with its unit.
       columns: headings of the rows' columns.
+      heading: of the estimates.
+      say: an estimate in words.
       reference: where a line is drawn, such as that of no difference.
-      highest: end of the axis; None: as far as the intervals go.
+      ends: what the axis shows in any case, and where it ends; None: as far as the intervals go.
     """
     height = _HEAD + _ROW * len(rows) + _FOOT
     figure = Figure(figsize=(_WIDTH, height))
+    across = _WIDTH - _LEFT - _RIGHT
     box = (
         _LEFT / _WIDTH,
         _FOOT / height,
-        (_WIDTH - _LEFT - _RIGHT) / _WIDTH,
+        across / _WIDTH,
         _ROW * len(rows) / height,
     )
     axis = figure.add_axes(box)
     known = [row.estimate for row in rows if row.estimate]
-    lowest = min([one.lower for one in known] + [reference] * (reference is not None), default=0)
-    top = max([one.upper for one in known] + [reference] * (reference is not None), default=1)
-    top = top if highest is None else highest
-    pad = 0.04 * max(top - lowest, 0.05)
-    axis.set(xlim=(lowest - pad, top + pad), ylim=(len(rows) - 0.5, -0.5), xlabel=axis_label)
+    shown = [end for one in known for end in (one.lower, one.upper)]
+    shown += [*(ends or ()), *([] if reference is None else [reference])]
+    lowest, highest = min(shown, default=0.0), max(shown, default=1.0)
+    if ends:
+        highest = ends[1]
+    pad = 0.04 * (highest - lowest)
+    axis.set(xlim=(lowest - pad, highest + pad), ylim=(len(rows) - 0.5, -0.5), xlabel=axis_label)
     axis.set_yticks(range(len(rows)), [plain(row.name) for row in rows])
     axis.tick_params(axis="y", length=0, labelcolor=INK, labelsize=9)
     axis.spines["left"].set_visible(False)
     axis.grid(axis="x")
     if reference is not None:
         axis.axvline(reference, color=SOFT, linewidth=0.9)
-    places = [1.05 + 0.2 * number for number in range(len(columns) + 1)]
+    places = [1 + (_GAP + _COLUMN * number) / across for number in range(len(columns) + 1)]
     to_axes = axis.get_yaxis_transform()
     level = next((one.level for one in known), 0.95)
-    for place, text in zip(places, (*columns, f"estimate ({100 * level:g} %)"), strict=True):
+    for place, text in zip(places, (*columns, f"{heading} ({100 * level:g} %)"), strict=True):
         axis.text(place, -0.8, text, transform=to_axes, va="bottom", fontsize=8.5, color=SOFT)
     for number, row in enumerate(rows):
         if number % 2:
@@ -87,7 +105,7 @@ def forest(
             axis.axhspan(number - 0.5, number + 0.5, color=RULE, alpha=0.22, lw=0)
         if row.estimate:
             _draw(axis, number, row)
-        said = str(row.estimate) if row.estimate else row.instead
+        said = say(row.estimate) if row.estimate else row.instead
         for place, text in zip(places, (*row.columns, said), strict=True):
             colour = INK if row.estimate else SOFT
             axis.text(
@@ -108,7 +126,7 @@ def slices(figures: Figures) -> Figure:
                 name=slice_name(one.slice) + (" (pooled)" if figures.is_pooled(one) else ""),
                 estimate=auc_of(one),
                 columns=tuple(counts),
-                instead="one class only",
+                instead=_instead(one),
                 group=0 if set(one.slice) == {"dataset"} else 1,
             )
         )
@@ -117,7 +135,6 @@ def slices(figures: Figures) -> Figure:
         rows,
         axis_label="macro AUC" if several else "AUC",
         columns=("n",) if several else ("n", "positive"),
-        highest=1.0,
     )
 
 
@@ -159,9 +176,21 @@ def lifts(figures: Figures) -> Figure:
         rows,
         axis_label="lift: this model’s AUC minus the other’s, on the same images",
         columns=("its AUC",),
+        heading="lift",
+        say=signed,
         reference=0.0,
-        highest=None,
+        ends=None,
     )
+
+
+def _instead(one: SlicePerformance) -> str:
+    """What a slice without an AUC still tells."""
+    if len(one.findings) > 1:
+        return "one class only"
+    only = one.findings[0]
+    if only.sensitivity:
+        return f"sensitivity {only.sensitivity}"
+    return f"specificity {only.specificity}"
 
 
 def _draw(axis: Axes, y: int, row: Row) -> None:

@@ -28,7 +28,7 @@ from components.statistics.interval import Interval
 from components.trainer.calibration_error import expected_calibration_error
 
 PREVALENCE = {"pediatric": 0.05, "nih": 0.05}
-MALICIOUS = '<img src=x onerror="document.title=\'owned\'">'
+MALICIOUS = "<img src=x onerror=\"document.title='owned'\">"
 THRESHOLD = 0.42
 
 
@@ -306,9 +306,7 @@ def ingest(datasets: Sequence[str]) -> dict[str, Any]:
         "left_out": {"exact duplicate of another image": 26, MALICIOUS: 12},
         "left_out_files": {MALICIOUS: ["/films/secret.png"]},
         "datasets": {name: {"read": 5238, "fates": fates} for name in datasets},
-        "splits": {
-            split: dict.fromkeys(datasets, counts) for split in ("train", "val", "test")
-        },
+        "splits": {split: dict.fromkeys(datasets, counts) for split in ("train", "val", "test")},
         "unsampled": {},
         "ignored_values": {},
         "suspects": {},
