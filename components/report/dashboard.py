@@ -23,6 +23,7 @@ from components.report.plots import (
     confusion,
     discrimination,
     forest,
+    robustness,
     training,
 )
 from components.report.plots.svg import to_svg
@@ -80,6 +81,9 @@ def render_html(figures: Figures, *, files: Mapping[str, str] | None = None) -> 
         decisions=list(draw.decisions()),
         slices=draw.slices(),
         baselines=draw.baselines(),
+        matrix=draw.matrix(),
+        pooled=(figures.matrix or {}).get("pooled"),
+        robustness=draw.robustness(),
         training=list(draw.training()),
         operating_points=tables.operating_points(figures),
         audit=tables.audit(figures),
@@ -249,6 +253,29 @@ class _Drawer:
             "Right of the line this model is better. Circles: trivial models, which see next to "
             "nothing of the lungs. Squares: the last blessed model.",
             tables.baselines(self._figures),
+            wide=True,
+        )
+
+    def matrix(self) -> Exhibit | None:
+        if self._figures.matrix is None:
+            return None
+        return self._exhibit(
+            "Trained on one dataset, tested on another",
+            forest.matrix(self._figures),
+            "Circles: tested on what it learnt from, on other patients. Squares: on something "
+            "else, or on one of several. Line: chance.",
+            tables.matrix(self._figures),
+            wide=True,
+        )
+
+    def robustness(self) -> Exhibit | None:
+        if not self._figures.worsened():
+            return None
+        return self._exhibit(
+            "Worse films",
+            robustness.robustness(self._figures),
+            "The same test images with something done to them.",
+            tables.robustness(self._figures),
             wide=True,
         )
 

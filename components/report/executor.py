@@ -16,12 +16,12 @@ from components.data_gate.executor import INDEX_FILE as DATA_INDEX
 from components.evaluator import judgement as judgements
 from components.evaluator.judgement import Judgement
 from components.example_gen import report as ingest_report
-from components.example_gen.split import TEST, TEST_UNSAMPLED, VALIDATION
+from components.example_gen.split import TEST
 from components.grad_cam.executor import INDEX_FILE as CASES_INDEX
 from components.report import dashboard, figures, model_card
 from components.report.curves import draw_curves
 from components.report.figures import Explanations, Figures, Lineage, Source
-from components.report.tfma import render_dashboard
+from components.report.tfma.dashboard import render_dashboard
 from components.scorer.scores import read_scores
 from components.trainer.export import CONTRACT
 
@@ -48,10 +48,11 @@ CARD_FILE = "model_card.md"
 CARD_PAGE = "model_card.html"
 
 _HISTORY = "history.json"
+# By the title of their part of the dashboard.
 _EVALUATIONS = {
-    EVALUATION: TEST,
-    VALIDATION_EVALUATION: VALIDATION,
-    UNSAMPLED_EVALUATION: TEST_UNSAMPLED,
+    "Test images": EVALUATION,
+    "Test images before they were balanced": UNSAMPLED_EVALUATION,
+    "Validation images": VALIDATION_EVALUATION,
 }
 # What other nodes may have written, or not.
 _OPTIONAL = {PROBE: "probe.json", MATRIX: "matrix.json", ROBUSTNESS: "robustness.json"}
@@ -72,8 +73,8 @@ class Executor(base_executor.BaseExecutor):
         lineage = Lineage.model_validate_json(exec_properties[LINEAGE])
         found = gather(input_dict, lineage)
         evaluations = {
-            split: artifact_utils.get_single_uri(input_dict[key])
-            for key, split in _EVALUATIONS.items()
+            title: artifact_utils.get_single_uri(input_dict[key])
+            for title, key in _EVALUATIONS.items()
             if input_dict.get(key)
         }
         pages = {CARD_PAGE: "model card", CARD_FILE: "the same as Markdown"}

@@ -14,6 +14,8 @@ from components.statistics.interval import Interval
 FILE_NAME = "figures.json"
 # How the judgement calls the model that was blessed before.
 LAST_BLESSED = "last blessed"
+# How Robustness calls films as they are.
+UNTOUCHED = "none"
 
 
 class _Plain(pydantic.BaseModel):
@@ -120,6 +122,26 @@ class Explanations(_Plain):
     reference: float
 
 
+class Worsened(_Plain):
+    """A dataset's test images after something was done to them.
+
+    Attributes:
+      corruption: what was done.
+      severity: 1 to 3; 0 for the films as they are.
+      dataset: whose films.
+      n: films.
+      auc: mean over the findings that have one; None if none has.
+      ece: mean over the findings.
+    """
+
+    corruption: str
+    severity: int
+    dataset: str
+    n: int
+    auc: float | None
+    ece: float | None
+
+
 class Figures(_Plain):
     """All that the pages say.
 
@@ -182,6 +204,24 @@ class Figures(_Plain):
         found = self.judgement.splits.get(split, ())
         return [one for one in found if one.slice]
 
+    def worsened(self) -> list[Worsened]:
+        """What Robustness found, over all findings; nothing, if it did not run."""
+        groups: dict[tuple[str, int, str], list[Mapping[str, Any]]] = {}
+        for one in (self.robustness or {}).get("figures", ()):
+            key = (one["corruption"], one["severity"], one["dataset"])
+            groups.setdefault(key, []).append(one)
+        return [
+            Worsened(
+                corruption=corruption,
+                severity=severity,
+                dataset=dataset,
+                n=own[0]["n"],
+                auc=_mean([one["auc"] for one in own]),
+                ece=_mean([one["ece"] for one in own]),
+            )
+            for (corruption, severity, dataset), own in groups.items()
+        ]
+
 
 def auc_of(one: SlicePerformance) -> Interval | None:
     """The AUC of a model of one finding, the macro AUC of another."""
@@ -211,3 +251,8 @@ def share(counts: Sequence[int]) -> list[float]:
     """Counts as fractions of their sum; 0 where there are none."""
     total = sum(counts)
     return [count / total if total else 0.0 for count in counts]
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

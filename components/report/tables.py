@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -206,11 +207,57 @@ def slices(figures: Figures, split: str = TEST) -> Table:
 
 def baselines(figures: Figures) -> Table:
     """The trivial models and the last blessed one beside this one."""
+    sees: Mapping[str, str] = (figures.probe or {}).get("sees", {})
     return Table(
-        headings=("Dataset", "Other model", "Its AUC", "Lift of this model", "p"),
+        headings=("Dataset", "Other model", "What it sees", "Its AUC", "Lift of this model", "p"),
         rows=tuple(
-            (one.dataset, one.name, figure(one.auc), signed(one.lift), p_value(one.p_value))
+            (
+                one.dataset,
+                one.name,
+                sees.get(one.name, NOTHING),
+                figure(one.auc),
+                signed(one.lift),
+                p_value(one.p_value),
+            )
             for one in figures.judgement.baselines
+        ),
+    )
+
+
+def matrix(figures: Figures) -> Table:
+    """Heads that learnt from one dataset or all of them, on each dataset's test images."""
+    found = figures.matrix or {}
+    rows = []
+    for row in found["rows"]:
+        aucs = {cell["tested_on"]: cell["auc"] for cell in row["cells"]}
+        rows.append(
+            (
+                " and ".join(row["trained_on"]),
+                count(row["images"]),
+                count(row["positives"]),
+                *(figure(_interval(aucs.get(name))) for name in found["datasets"]),
+            )
+        )
+    return Table(
+        ("Trained on", "Images", "Positive", *(f"AUC on {name}" for name in found["datasets"])),
+        tuple(rows),
+    )
+
+
+def robustness(figures: Figures) -> Table:
+    """AUC and calibration error by corruption and severity."""
+    return Table(
+        ("Corruption", "Severity", "Dataset", "Images", "AUC", "ECE"),
+        tuple(
+            (
+                one.corruption.replace("_", " ") if one.severity else "as they are",
+                str(one.severity),
+                one.dataset,
+                count(one.n),
+                figure(one.auc),
+                figure(one.ece),
+            )
+            for one in figures.worsened()
         ),
     )
 
@@ -299,6 +346,10 @@ def p_value(value: float | None) -> str:
     if value is None:
         return NOTHING
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _interval(values: Mapping[str, Any] | None) -> Interval | None:
+    return None if values is None else Interval.model_validate(values)
 
 
 def _positives(one: Performance) -> str:

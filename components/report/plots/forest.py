@@ -183,6 +183,24 @@ def lifts(figures: Figures) -> Figure:
     )
 
 
+def matrix(figures: Figures) -> Figure:
+    """The AUC of a head that learnt from one dataset on each of them."""
+    rows = [
+        Row(
+            name=f"{' and '.join(row['trained_on'])} → {cell['tested_on']}",
+            estimate=Interval(**cell["auc"]) if cell["auc"] else None,
+            columns=(f"{cell['n']:,}", f"{cell['positives']:,}"),
+            instead="one class only",
+            group=0 if row["trained_on"] == [cell["tested_on"]] else 1,
+        )
+        for row in (figures.matrix or {})["rows"]
+        for cell in row["cells"]
+    ]
+    return forest(
+        rows, axis_label="AUC", columns=("n", "positive"), reference=0.5, ends=(0.5, 1.0)
+    )
+
+
 def _instead(one: SlicePerformance) -> str:
     """What a slice without an AUC still tells."""
     if len(one.findings) > 1:
