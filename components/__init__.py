@@ -15,6 +15,7 @@ _ARTIFACTS = {
     "ExplanationReport": "components.grad_cam.artifacts",
     "IngestReport": "components.example_gen.artifacts",
     "Judgement": "components.evaluator.artifacts",
+    "ModelReport": "components.report.artifacts",
     "ProbeReport": "components.baseline_probe.artifacts",
     "RobustnessReport": "components.robustness.artifacts",
     "StatisticsBaseline": "components.data_gate.artifacts",
