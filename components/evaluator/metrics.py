@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import apache_beam as beam
+import numpy as np
 import tensorflow_model_analysis as tfma
+from numpy.typing import NDArray
 from tensorflow_model_analysis.metrics import (
     binary_confusion_matrices,
     calibration_histogram,
@@ -28,6 +30,9 @@ from components.trainer.calibration_error import BINS
 Computations: TypeAlias = tfma.metrics.MetricComputations
 EvalConfig: TypeAlias = config_pb2.EvalConfig | None
 Metrics: TypeAlias = Mapping[tfma.metrics.MetricKey, Any]
+# As TFMA's own AUC has them.
+_FINE = calibration_histogram.DEFAULT_NUM_BUCKETS
+
 # A number out of the metric that another computation left.
 Figure: TypeAlias = Callable[[Any], float]
 
@@ -43,7 +48,7 @@ class AtOperatingPoint(tfma.metrics.Metric):
 class OverThresholds(tfma.metrics.Metric):
     """A figure of `figures.OVER_THRESHOLDS`, from probabilities.
 
-    TFMA counts them in 10,000 bins: two that are closer tie.
+    They are counted in 10,000 bins: two in one bin tie.
     """
 
     def __init__(self, name: str, code: str = ""):
@@ -136,10 +141,14 @@ class _Where:
     def of_class(self, class_id: int) -> _Where:
         return dataclasses.replace(self, sub_key=tfma.metrics.SubKey(class_id=class_id))
 
-    def matrices(self, config: EvalConfig, **thresholds: Any) -> Computations:
-        """Confusion matrices, by rising threshold."""
-        return binary_confusion_matrices.binary_confusion_matrices(
-            eval_config=config, **thresholds, **vars(self)
+    def histogram(self, config: EvalConfig, bins: int = _FINE) -> Computations:
+        """Probabilities and labels, in bins of equal width.
+
+        AUCs are made of it, too: of TFMA's confusion matrices each would hold 10,000, whatever
+        the number of images.
+        """
+        return calibration_histogram.calibration_histogram(
+            num_buckets=bins, eval_config=config, **vars(self)
         )
 
 
@@ -182,21 +191,34 @@ def _at_operating_point(where: _Where, config: EvalConfig, name: str) -> Computa
         return figure(figures.Confusion(*(count[0] for count in counts)))
 
     # Any threshold between the decisions 0 and 1 will do.
-    return _derived(where.key(name), where.matrices(config, thresholds=[0.5]), found)
+    counted = binary_confusion_matrices.binary_confusion_matrices(
+        thresholds=[0.5], eval_config=config, **vars(where)
+    )
+    return _derived(where.key(name), counted, found)
 
 
 def _over_thresholds(where: _Where, config: EvalConfig, name: str) -> Computations:
     figure = figures.OVER_THRESHOLDS[name]
     return _derived(
-        where.key(name), where.matrices(config), lambda found: figure(found.tp, found.fp)
+        where.key(name), where.histogram(config), lambda found: figure(*_over_bins(found))
     )
 
 
 def _calibration_error(where: _Where, config: EvalConfig, name: str) -> Computations:
-    counted = calibration_histogram.calibration_histogram(
-        num_buckets=BINS, eval_config=config, **vars(where)
-    )
-    return _derived(where.key(name), counted, _gap_of_bins)
+    return _derived(where.key(name), where.histogram(config, BINS), _gap_of_bins)
+
+
+def _over_bins(
+    histogram: calibration_histogram.Histogram,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """True and false positives, by rising threshold: from below every probability to above."""
+    positives = np.array([bucket.weighted_labels for bucket in histogram])
+    negatives = np.array([bucket.weighted_examples for bucket in histogram]) - positives
+    return _at_or_above(positives), _at_or_above(negatives)
+
+
+def _at_or_above(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.append(np.cumsum(counts[::-1])[::-1], 0)
 
 
 def _gap_of_bins(histogram: calibration_histogram.Histogram) -> float:
@@ -266,15 +288,15 @@ def _auc_gap(
     key, compared = where.key(name), where.key(f"{name}_compared")
     findings = [where] if classes == 1 else [where.of_class(number) for number in range(classes)]
     # The same that the AUCs are made of: TFMA counts once.
-    counted = [finding.matrices(config) for finding in findings]
+    counted = [finding.histogram(config) for finding in findings]
     sources = [computations[-1].keys[-1] for computations in counted]
 
     def compare(one: Metrics, other: Metrics) -> dict[tfma.metrics.MetricKey, float]:
+        pairs = [(_over_bins(one[source]), _over_bins(other[source])) for source in sources]
         gaps = [
-            figures.auc(one[source].tp, one[source].fp)
-            - figures.auc(other[source].tp, other[source].fp)
-            for source in sources
-            if _enough(one[source], fewest) and _enough(other[source], fewest)
+            figures.auc(*first) - figures.auc(*second)
+            for first, second in pairs
+            if _enough(*first, fewest) and _enough(*second, fewest)
         ]
         return {key: sum(gaps) / len(gaps) if gaps else 0.0, compared: float(len(gaps))}
 
@@ -284,6 +306,6 @@ def _auc_gap(
     return [*(one for computations in counted for one in computations), comparison]
 
 
-def _enough(matrices: binary_confusion_matrices.Matrices, fewest: int) -> bool:
+def _enough(found: NDArray[np.float64], alarms: NDArray[np.float64], fewest: int) -> bool:
     # Everything is above the first threshold.
-    return min(matrices.tp[0], matrices.fp[0]) >= fewest
+    return min(found[0], alarms[0]) >= fewest
