@@ -13,12 +13,12 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import keras
 import numpy as np
 
 from components.errors import InputError
+from components.trainer.settings import InputRange
 from components.trainer.weights import IMAGENET, NO_WEIGHTS
 from components.trainer.weights_file import load_weights_file
 
@@ -47,7 +47,7 @@ class Backbone:
     """
 
     build: Callable[..., keras.Model]
-    input_range: Literal["imagenet", "signed", "bytes"]
+    input_range: InputRange
     blocks: tuple[str, ...] = ()
 
 
@@ -104,15 +104,23 @@ BACKBONES: dict[str, Backbone] = {
 }
 
 
-def build_backbone(name: str, *, image_size: int, weights: str, seed: int) -> keras.Model:
+def build_backbone(
+    name: str,
+    *,
+    image_size: int,
+    weights: str,
+    seed: int,
+    input_range: InputRange | None = None,
+) -> keras.Model:
     """A network from images to its last activation maps.
 
     Args:
       name: a key of `BACKBONES`.
       image_size: side of the square input, in pixels.
-      weights: `imagenet` (downloaded by Keras), a path to a weights file, or `none` (random). What
-        a file holds is fed as the ImageNet weights of the same network are.
+      weights: `imagenet` (downloaded by Keras), a path to a weights file, or `none` (random).
       seed: of the random initialisation.
+      input_range: what the weights expect of pixels; by default what the ImageNet weights of the
+        same network do.
 
     Returns:
       A model named `backbone`: float32 [N, image_size, image_size, 3] on [0, 1] to
@@ -131,7 +139,7 @@ def build_backbone(name: str, *, image_size: int, weights: str, seed: int) -> ke
         weights,
     )
     inputs = keras.Input((image_size, image_size, 3), name="image")
-    maps = network(_normalise(entry.input_range)(inputs))
+    maps = network(_normalise(input_range or entry.input_range)(inputs))
     return keras.Model(inputs, maps, name="backbone")
 
 
@@ -180,7 +188,9 @@ def weights_digest(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def _normalise(input_range: str) -> keras.Layer:
+def _normalise(input_range: InputRange) -> keras.Layer:
+    if input_range == "unit":
+        return keras.layers.Identity(name="as_they_are")
     if input_range == "bytes":
         return keras.layers.Rescaling(255.0, name="to_bytes")
     if input_range == "signed":

@@ -120,9 +120,7 @@ def fit_calibration(
         log(w1 / w0).
     """
     if how.method == "none":
-        if how.prevalence is None:
-            return Calibration("none")
-        return Calibration("none", "without a calibration the prevalence cannot be accounted for")
+        return Calibration("none")
     fitted = _fit(np.asarray(logits, np.float64) - prior_shift, labels, how.method)
     # Smoothed, since validation may lack a class (Laplace's rule of succession).
     prevalence = (np.sum(labels == 1) + 1) / (len(labels) + 2)

@@ -237,7 +237,11 @@ def build_network(
       InputError: if there are not so many blocks to unfreeze.
     """
     backbone = build_backbone(
-        settings.backbone, image_size=image_size, weights=settings.weights, seed=settings.seed
+        settings.backbone,
+        image_size=image_size,
+        weights=settings.weights,
+        seed=settings.seed,
+        input_range=settings.input_range,
     )
     if start is not None:
         copy_weights(start, backbone)

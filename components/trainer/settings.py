@@ -24,6 +24,10 @@ BackboneName = Literal[
     "ConvNeXtTiny",
 ]
 
+# What a network expects of pixels: standardised by ImageNet's channels, on [-1, 1], [0, 1] or
+# [0, 255].
+InputRange = Literal["imagenet", "signed", "unit", "bytes"]
+
 # `head`, `last_block`, `last_2_blocks`, ..., `all`.
 Trainable = Annotated[str, pydantic.Field(pattern=r"^(head|last_block|last_[1-9]\d*_blocks|all)$")]
 
@@ -103,6 +107,15 @@ class Calibration(Settings):
     method: Literal["platt", "isotonic", "none"] = "platt"
     prevalence: float | None = pydantic.Field(default=None, gt=0, lt=1)
 
+    @pydantic.model_validator(mode="after")
+    def _refuse_a_prevalence_of_raw_scores(self) -> Calibration:
+        if self.method == "none" and self.prevalence is not None:
+            raise ValueError(
+                "scores that are not calibrated cannot be moved to a prevalence: leave "
+                "`prevalence` out, or choose platt or isotonic"
+            )
+        return self
+
 
 class OperatingPoint(Settings):
     """From probability to decision.
@@ -154,6 +167,9 @@ class TrainerSettings(Settings):
     Attributes:
       backbone: its name in the registry.
       weights: `imagenet` (Keras downloads them), a path to a weights file, or `none` (random).
+      input_range: what a weights file expects of pixels, where it is something else than what the
+        ImageNet weights of the same network do: `imagenet` (each channel standardised), `signed`
+        (on [-1, 1]), `unit` (on [0, 1]) or `bytes` (on [0, 255]).
       allow_random_weights: where `imagenet` cannot be downloaded, go on with random weights, and
         say so loudly, instead of stopping.
       precision: in which the frozen network computes, in training and when served. `bfloat16`
@@ -183,6 +199,7 @@ class TrainerSettings(Settings):
 
     backbone: BackboneName = "DenseNet121"
     weights: str = "imagenet"
+    input_range: InputRange | None = None
     allow_random_weights: bool = False
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     trainable: Trainable = "head"
@@ -202,3 +219,12 @@ class TrainerSettings(Settings):
     seed: int = 1
     cache: Cache = Cache()
     devices: Devices = Devices()
+
+    @pydantic.model_validator(mode="after")
+    def _ask_for_a_file_that_expects_it(self) -> TrainerSettings:
+        if self.input_range is not None and self.weights in ("imagenet", "none"):
+            raise ValueError(
+                f"input_range is that of a weights file, and weights is {self.weights}: leave it "
+                "out"
+            )
+        return self

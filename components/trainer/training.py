@@ -156,7 +156,14 @@ def train_head(
     )
     # A model around it: what is compiled is saved with its loss, and plain Keras knows not ours.
     trained = keras.Model(head.input, head.output)
-    _compile(trained, keras.optimizers.Adam(settings.learning_rate), imbalance, settings)
+    _compile(
+        trained,
+        keras.optimizers.Adam(settings.learning_rate),
+        imbalance,
+        settings,
+        # A step takes less time than Python needs to ask for it: an epoch is asked for at once.
+        steps_per_execution=-(-len(train) // settings.batch_size),
+    )
     return head, _fit(trained, train, validation, imbalance, settings, phase)
 
 
@@ -227,7 +234,12 @@ def predict_logits(model: keras.Model, split: Split) -> np.ndarray:
 
 
 def _compile(
-    model: keras.Model, optimizer: keras.Optimizer, imbalance: Imbalance, settings: TrainerSettings
+    model: keras.Model,
+    optimizer: keras.Optimizer,
+    imbalance: Imbalance,
+    settings: TrainerSettings,
+    *,
+    steps_per_execution: int = 1,
 ) -> None:
     outputs = imbalance.labels.shape[1]
     several = {"multi_label": True, "num_labels": outputs} if outputs > 1 else {}
@@ -235,6 +247,7 @@ def _compile(
         optimizer=optimizer,
         loss=imbalances.loss(imbalance, settings),
         metrics=[keras.metrics.AUC(from_logits=True, name="auc", **several)],
+        steps_per_execution=steps_per_execution,
     )
 
 

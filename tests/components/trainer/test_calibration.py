@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pydantic
 import pytest
 import tensorflow as tf
 from hypothesis import given
@@ -179,11 +180,9 @@ def test_none_leaves_the_score_as_it_is() -> None:
     np.testing.assert_allclose(fitted(logits), expit(logits), atol=1e-7)
 
 
-def test_none_says_that_it_cannot_account_for_a_prevalence() -> None:
-    logits, labels = simulate(300, slope=0.6, intercept=-1.0)
-    how = settings.Calibration(method="none", prevalence=0.01)
-
-    assert "prevalence" in str(fit_calibration(logits, labels, how).reason)
+def test_scores_that_are_not_calibrated_have_no_prevalence() -> None:
+    with pytest.raises(pydantic.ValidationError, match="choose platt or isotonic"):
+        settings.Calibration(method="none", prevalence=0.01)
 
 
 @pytest.mark.parametrize("method", ["platt", "isotonic"])

@@ -8,12 +8,14 @@ from typing import Any
 import h5py
 import keras
 import numpy as np
+import pydantic
 import pytest
 from keras.applications import imagenet_utils
 from keras.src.legacy.saving import legacy_h5_format
 
 from components.trainer.backbones import WeightsError, build_backbone, weights_digest
 from components.trainer.classifier import build_classifier, build_head
+from components.trainer.settings import InputRange, TrainerSettings
 from tests.components.trainer.test_backbones import IMAGES, SIDE, normalised
 
 
@@ -55,6 +57,32 @@ def test_a_whole_model_is_loaded(
     part(small_backbone).save(file)
 
     assert weights_digest(build_small(str(file))) == weights_digest(small_backbone)
+
+
+@pytest.mark.parametrize(
+    ("input_range", "fed"),
+    [("signed", 2 * IMAGES - 1), ("unit", IMAGES), ("bytes", 255 * IMAGES)],
+)
+def test_a_file_may_expect_other_pixels(
+    small_backbone: keras.Model, tmp_path: Path, input_range: InputRange, fed: np.ndarray
+) -> None:
+    file = tmp_path / "model.keras"
+    network = network_of(small_backbone)
+    network.save(file)
+
+    loaded = build_backbone(
+        "DenseNet121", image_size=SIDE, weights=str(file), seed=2, input_range=input_range
+    )
+
+    expected = network(fed).numpy()
+    np.testing.assert_allclose(loaded(IMAGES), expected, rtol=1e-4, atol=1e-5 * expected.max())
+    assert not np.allclose(small_backbone(IMAGES), expected, rtol=1e-2)
+
+
+@pytest.mark.parametrize("weights", ["imagenet", "none"])
+def test_other_weights_have_their_own_range(weights: str) -> None:
+    with pytest.raises(pydantic.ValidationError, match="input_range is that of a weights file"):
+        TrainerSettings(weights=weights, input_range="signed")
 
 
 def test_a_classifier_of_the_trainer_is_loaded(small_backbone: keras.Model, tmp_path: Path) -> None:
