@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import importlib.metadata
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +23,7 @@ from components.evaluator.eval_config import build_eval_config
 from components.example_gen.component import XrayExampleGen
 from components.example_gen.split import TEST, TEST_UNSAMPLED, TRAIN, VALIDATION
 from components.grad_cam.component import GradCamReport
+from components.report.component import EvaluationReport
 from components.robustness.component import Robustness
 from components.scorer.component import Scorer
 from components.source_digest import source_digest
@@ -33,6 +36,8 @@ ALL_CORES = 0
 # They make grey levels out of files.
 DECODERS = ("tensorflow", "pillow", "opencv-python-headless", "pydicom", "python-gdcm")
 VALIDATION_EVALUATOR = "ValidationEvaluator"
+# Whose versions a report tells.
+PACKAGES = ("cxr", "tfx", "tensorflow", "keras", "tensorflow-model-analysis", "apache-beam")
 UNSAMPLED_EVALUATOR = "UnsampledEvaluator"
 
 
@@ -266,6 +271,24 @@ def create_pipeline(
         code=source_digest("grad_cam", "trainer", "transform"),
     )
 
+    report = EvaluationReport(
+        judgement=model_gate.outputs["judgement"],
+        scores=scores,
+        model=model,
+        model_run=trainer.outputs["model_run"],
+        ingest=example_gen.outputs["report"],
+        data_report=data_report.outputs["report"],
+        probe=baseline_probe.outputs["report"] if config.baseline_probe.enabled else None,
+        matrix=cross_dataset.outputs["report"] if config.crosses_datasets else None,
+        robustness=robustness.outputs["report"] if config.robustness.enabled else None,
+        explanations=grad_cam.outputs["report"],
+        evaluation=evaluator.outputs["evaluation"],
+        validation_evaluation=validation_evaluator.outputs["evaluation"],
+        unsampled_evaluation=unsampled_evaluator.outputs["evaluation"] if balanced else None,
+        lineage=lineage(config),
+        code=source_digest("report", "report/plots", "report/tfma"),
+    )
+
     pusher = tfx.components.Pusher(
         model=model,
         model_blessing=model_gate.outputs["blessing"],
@@ -300,12 +323,28 @@ def create_pipeline(
             *([cross_dataset] if config.crosses_datasets else []),
             *([robustness] if config.robustness.enabled else []),
             grad_cam,
+            report,
             pusher,
         ],
         enable_cache=True,
         metadata_connection_config=metadata,
         beam_pipeline_args=[*beam_args(1)],
     )
+
+
+def lineage(config: Config) -> dict[str, Any]:
+    """What a report says of where a model came from, beside the artifacts."""
+    settings = config.model_dump_json(exclude={"file", "description"})
+    return {
+        "experiment": config.name,
+        "description": config.description,
+        "config": hashlib.sha256(settings.encode()).hexdigest(),
+        "code": {
+            node: source_digest(node)
+            for node in ("example_gen", "transform", "trainer", "evaluator")
+        },
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
 
 
 def beam_args(workers: int) -> list[str]:

@@ -16,16 +16,17 @@ from components.data_gate.executor import HTML_FILE, INDEX_FILE
 from components.evaluator import results
 from components.evaluator.judgement import read_judgement
 from components.example_gen import report as ingest
+from components.report.executor import CARD_PAGE, TFMA_FILE
+from components.report.executor import HTML_FILE as REPORT
 from components.trainer.export import CONTRACT, KERAS_FOLDER
 from pipeline.config import Config
 from pipeline.last_blessed import BLESSING_NODE
-from pipeline.pipeline import UNSAMPLED_EVALUATOR
+from pipeline.pipeline import PACKAGES, UNSAMPLED_EVALUATOR
 from pipeline.run_record import NodeRecord, Output
 
 Slices: TypeAlias = Sequence[results.SliceResult] | Sequence[results.MultiLabelResult]
 
 BLESSED, REFUSED = "blessed", "refused"
-_PACKAGES = ("cxr", "tfx", "tensorflow", "keras", "tensorflow-model-analysis", "apache-beam")
 
 
 def summarize(
@@ -92,7 +93,7 @@ def summarize(
             for name, spent in seconds.items()
         },
         "seconds": round(sum(seconds.values()), 1),
-        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES}
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES}
         | {"python": platform.python_version()},
         "paths": {
             "run": str(run_folder),
@@ -100,6 +101,9 @@ def summarize(
             "keras": _only_file(Path(model.uri) / KERAS_FOLDER),
             "evaluation": evaluation.uri,
             "scores": nodes["Scorer"].outputs["scores"].uri,
+            "report": f"{nodes['EvaluationReport'].outputs['report'].uri}/{REPORT}",
+            "dashboard": f"{nodes['EvaluationReport'].outputs['report'].uri}/{TFMA_FILE}",
+            "model_card": f"{nodes['EvaluationReport'].outputs['report'].uri}/{CARD_PAGE}",
             "grad_cam": f"{nodes['GradCamReport'].outputs['report'].uri}/report.html",
             "data": f"{data_report.uri}/{HTML_FILE}",
             "statistics": nodes["StatisticsGen"].outputs["statistics"].uri,

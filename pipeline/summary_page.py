@@ -163,12 +163,14 @@ def _print_paths(summary: Mapping[str, Any], console: Console) -> None:
     run = Path(paths["run"])
     console.print(f"\nTook {summary['seconds']:.0f} s. Reports:")
     for name, path in (
-        ("summary", run / "summary.json"),
+        ("report", paths["report"]),
+        ("TFMA", paths["dashboard"]),
+        ("model card", paths["model_card"]),
         ("Grad-CAM", paths["grad_cam"]),
-        ("evaluation", paths["evaluation"]),
         ("ingest", paths["ingest"]),
         ("data", paths["data"]),
         ("Keras model", paths["keras"]),
+        ("summary", run / "summary.json"),
         ("log", paths["log"]),
     ):
         console.print(f"  {name:<12} {_short(str(path))}", soft_wrap=True)

@@ -15,6 +15,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components import progress
+from components.baseline_probe.probe import IDENTITY
 from components.baseline_probe.report import ProbeScores, read_probe
 from components.evaluator import gates, results
 from components.evaluator.judgement import FILE_NAME, Baseline, Gate, Judgement
@@ -126,11 +127,12 @@ def _others(scores: Scores, probe: ProbeScores | None) -> dict[str, NDArray[np.f
     """The scores of other models for the same images, in the same order."""
     others = {}
     if probe is not None:
-        # Of a finding that the training images all have, or lack, a probe says nothing.
+        # A dataset's identity is the same for all of its images; and of a finding that the
+        # training images all have, or lack, a probe says nothing.
         others = {
             name: found
             for name, found in probe.of(scores.sha256).scores.items()
-            if not np.isnan(found).any()
+            if name != IDENTITY and not np.isnan(found).any()
         }
     if scores.last_probabilities is not None:
         others[gates.LAST_BLESSED] = scores.last_probabilities

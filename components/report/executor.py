@@ -23,6 +23,7 @@ from components.report.curves import draw_curves
 from components.report.figures import Explanations, Figures, Lineage, Source
 from components.report.tfma.dashboard import render_dashboard
 from components.scorer.scores import read_scores
+from components.trainer.curves import HISTORY
 from components.trainer.export import CONTRACT
 
 JUDGEMENT = "judgement"
@@ -47,7 +48,6 @@ TFMA_FILE = "tfma.html"
 CARD_FILE = "model_card.md"
 CARD_PAGE = "model_card.html"
 
-_HISTORY = "history.json"
 # By the title of their part of the dashboard.
 _EVALUATIONS = {
     "Test images": EVALUATION,
@@ -127,8 +127,7 @@ def gather(inputs: Inputs, lineage: Lineage) -> Figures:
 
 
 def _history(uri: str) -> dict[str, dict[str, tuple[float, ...]]]:
-    path = f"{uri}/{_HISTORY}"
-    return json.loads(_read(path)) if fileio.exists(path) else {}
+    return json.loads(_read(f"{uri}/{HISTORY}"))
 
 
 def _explanations(inputs: Inputs) -> Explanations | None:

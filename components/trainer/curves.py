@@ -1,7 +1,8 @@
-"""The training curves as a picture."""
+"""What training looked like: as numbers, and as a picture."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,22 @@ from matplotlib.ticker import MaxNLocator
 
 from components.trainer.fitting import History
 
+CURVES = "curves.png"
+HISTORY = "history.json"
+
 _METRICS = {"loss": "loss", "auc": "AUC"}
+
+
+def keep_history(phases: Mapping[str, History], folder: Path) -> None:
+    """Write Keras' history of each phase, by its name, and the curves.
+
+    Args:
+      phases: by name.
+      folder: gets `history.json` and `curves.png`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / HISTORY).write_text(json.dumps(phases) + "\n")
+    draw_curves(phases, folder / CURVES)
 
 
 def draw_curves(phases: Mapping[str, History], path: Path) -> None:

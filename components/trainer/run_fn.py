@@ -18,7 +18,7 @@ from components.trainer import devices, export
 from components.trainer.activations import Index, digest
 from components.trainer.backbones import weights_digest
 from components.trainer.classifier import BACKBONE, HEAD, HIDDEN, build_classifier
-from components.trainer.curves import draw_curves
+from components.trainer.curves import keep_history
 from components.trainer.frozen import resolve_precision
 from components.trainer.hyperparameters import with_hyperparameters
 from components.trainer.outputs import fit_outputs
@@ -34,7 +34,6 @@ from components.trainer.serving_module import ServingModule
 from components.trainer.settings import TrainerSettings
 from components.trainer.training import Trained, Workplace, train
 
-CURVES = "curves.png"
 _UNFINISHED = "unfinished"
 
 
@@ -114,7 +113,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     preprocessing = tft.TFTransformOutput(fn_args.transform_output).transform_features_layer()
     served = ServingModule(classifier, preprocessing, contract.answers, precision)
     export.export(served, contract, model_dir)
-    draw_curves(trained.phases, workplace.log_dir / CURVES)
+    keep_history(trained.phases, workplace.log_dir)
     shutil.rmtree(workplace.unfinished, ignore_errors=True)
 
 

@@ -47,7 +47,9 @@ def multi() -> str:
 def test_the_verdict_and_every_gate_are_told_in_words_and_symbols(one: Figures, page: str) -> None:
     said = text_of(page)
     assert "✕ Refused by shortcut (pediatric)" in said
-    for gate, mark in zip(one.judgement.gates, ("✓ Passed", "✕ Refused", "○ Not judged"), strict=True):
+    for gate, mark in zip(
+        one.judgement.gates, ("✓ Passed", "✕ Refused", "○ Not judged"), strict=True
+    ):
         assert f"{mark} {gate.name} {gate.sentence}" in said
 
 

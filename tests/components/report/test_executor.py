@@ -137,9 +137,10 @@ def test_what_notebooks_load_is_what_the_artifacts_say(
 ) -> None:
     figures = report.load(str(folder))
 
-    assert figures.judgement.model_dump_json() == (
-        Path(inputs["judgement"][0].uri) / "judgement.json"
-    ).read_text()
+    assert (
+        figures.judgement.model_dump_json()
+        == (Path(inputs["judgement"][0].uri) / "judgement.json").read_text()
+    )
     assert figures.history["head"]["val_auc"] == samples.history(12)["val_auc"]
     assert figures.lineage.artifacts["model"].id == 20
     assert figures.lineage.code == {"trainer": "abc"}
