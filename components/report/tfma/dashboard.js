@@ -59,7 +59,7 @@ function offerPlots(section, plots) {
     const plot = plots[chosen[0]][chosen[1]];
     note.textContent = !plot ? 'This slice has no such plots.'
       : plot.defined ? ''
-      : 'All images of this slice are of one class: its ROC, precision-recall and gain curves are not defined.';
+      : 'All images of this slice are of one class: curves over thresholds, such as ROC, are not defined.';
     component.hidden = !plot;
     if (!plot) return;
     const data = await unpack(plot.packed);

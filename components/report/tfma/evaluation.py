@@ -22,6 +22,8 @@ from components.example_gen import record
 Metrics = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]
 
 NOT_A_NUMBER = "NaN"
+# As protocol buffers write them in JSON.
+_NOT_FINITE = (NOT_A_NUMBER, "Infinity", "-Infinity")
 
 # Of what TFMA says 0 although it needs images of both classes.
 _OF_BOTH_CLASSES = (eval_config.AUC, eval_config.AUC_PR, "ppv", "npv", "f1")
@@ -54,7 +56,7 @@ class Plots:
     Attributes:
       slice_name: in words.
       of: the output, and the class if it is one of several.
-      defined: whether there are images of both classes, without which there are no curves.
+      defined: whether there are images of both classes; without them there are no curves.
       packed: JSON for `tfma-nb-plot`, by gzip and Base64.
     """
 
@@ -102,7 +104,7 @@ def number(metric: Mapping[str, Any]) -> float | None:
     (value,) = metric.values()
     if isinstance(value, Mapping):
         value = value.get("value")
-    return float(value) if isinstance(value, int | float) or value == NOT_A_NUMBER else None
+    return float(value) if isinstance(value, int | float) or value in _NOT_FINITE else None
 
 
 def bounds(metric: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -182,12 +184,15 @@ def _plots(
         for class_id in sorted(classes, key=_class_number):
             data = dict(classes[class_id])
             finding = _class_name(class_id).partition(":")[2]
-            matrices = data.get(_MATRICES, {}).get("matrices", [])
-            data[_MATRICES] = {"matrices": thin(matrices)}
+            matrices = data.pop(_MATRICES, {}).get("matrices", [])
+            defined = _has_both_classes(matrices)
+            # TFMA would draw what is not defined as 0.
+            if defined:
+                data[_MATRICES] = {"matrices": thin(matrices)}
             yield Plots(
                 slice_name=name,
                 of=", ".join(part for part in (output, finding) if part),
-                defined=_has_both_classes(matrices),
+                defined=defined,
                 packed=_pack(data),
             )
 

@@ -158,24 +158,25 @@ const TABLE_STYLE = `
   nav { margin-top: 6px; }
   :focus-visible { outline: 2px solid #0a47a4; outline-offset: -2px; }`;
 
-// The elements by which TFMA shows a figure that is more than a number, and their attributes.
-const CELL_ELEMENTS = new Set([
-  'TFMA-ARRAY-VALUE', 'TFMA-BOUNDED-VALUE', 'TFMA-CONFUSION-MATRIX-AT-THRESHOLDS', 'TFMA-INT64',
-  'TFMA-MULTI-CLASS-CONFUSION-MATRIX', 'TFMA-VALUE-AT-CUTOFFS']);
-const CELL_ATTRIBUTES = new Set(['data', 'lower-bound', 'upper-bound', 'value']);
+// An element by which TFMA shows a figure that is more than a number: alone, empty, and with no
+// attribute but these.
+const CELL = new RegExp(
+  '^<(tfma-(?:array-value|bounded-value|confusion-matrix-at-thresholds|int64' +
+  '|multi-class-confusion-matrix|value-at-cutoffs))' +
+  '((?: (?:data|lower-bound|upper-bound|value)=(?:"[^"<>]*"|[^\\s"\'<>=`]+))*)></\\1>$');
+const ATTRIBUTE = / ([a-z-]+)=(?:"([^"]*)"|(\S+))/g;
+const ENTITIES = {'&amp;': '&', '&lt;': '<', '&gt;': '>', '&quot;': '"', '&#39;': "'"};
 
-// The one element that a formatted cell is made of; null if it is anything else, which is text.
-// DOMParser's document is inert: nothing in it runs or loads.
+// The element of a formatted cell; null if it is anything else, which is text. It is made by hand:
+// nothing out of the data is ever parsed as HTML.
 function cellElement(formatted) {
-  if (!formatted.startsWith('<tfma-')) return null;
-  const {body, head} = new DOMParser().parseFromString(formatted, 'text/html');
-  const [element] = body.childNodes;
-  const alone = body.childNodes.length === 1 && !head.childNodes.length && !element.childNodes.length;
-  if (!alone || !CELL_ELEMENTS.has(element.tagName)) return null;
-  if (!element.getAttributeNames().every(name => CELL_ATTRIBUTES.has(name))) return null;
-  const made = document.createElement(element.tagName);
-  for (const {name, value} of element.attributes) made.setAttribute(name, value);
-  return made;
+  const [, tag, attributes] = CELL.exec(formatted) || [];
+  if (!tag) return null;
+  const element = document.createElement(tag);
+  for (const [, name, quoted, bare] of attributes.matchAll(ATTRIBUTE)) {
+    element.setAttribute(name, (quoted ?? bare).replace(/&(?:amp|lt|gt|quot|#39);/g, entity => ENTITIES[entity]));
+  }
+  return element;
 }
 
 class Table extends Chart {
