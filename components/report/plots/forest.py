@@ -196,9 +196,7 @@ def matrix(figures: Figures) -> Figure:
         for row in (figures.matrix or {})["rows"]
         for cell in row["cells"]
     ]
-    return forest(
-        rows, axis_label="AUC", columns=("n", "positive"), reference=0.5, ends=(0.5, 1.0)
-    )
+    return forest(rows, axis_label="AUC", columns=("n", "positive"), reference=0.5, ends=(0.5, 1.0))
 
 
 def _instead(one: SlicePerformance) -> str:

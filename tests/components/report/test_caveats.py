@@ -7,7 +7,9 @@ from tests.components.report import samples
 
 
 def test_random_weights_are_told() -> None:
-    assert "The backbone had random weights: only its head has learnt." in caveats(samples.figures())
+    assert "The backbone had random weights: only its head has learnt." in caveats(
+        samples.figures()
+    )
 
     trained = samples.figures().model_copy(
         update={"contract": samples.contract(weights="imagenet")}

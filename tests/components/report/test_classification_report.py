@@ -17,9 +17,7 @@ def test_it_is_that_of_scikit_learn() -> None:
     labels = rng.integers(0, 2, 200)
     decisions = np.where(rng.random(200) < 0.8, labels, 1 - labels)
     tn, fp, fn, tp = metrics.confusion_matrix(labels, decisions).ravel().tolist()
-    counts = Confusion(
-        true_positives=tp, false_positives=fp, true_negatives=tn, false_negatives=fn
-    )
+    counts = Confusion(true_positives=tp, false_positives=fp, true_negatives=tn, false_negatives=fn)
 
     found = classification_report(counts, NAMES)
 
