@@ -85,7 +85,10 @@ def paired_tests(first: Scores, second: Scores) -> list[Paired]:
     """
     found = []
     for dataset in sorted(set(first.datasets.tolist()) & set(second.datasets.tolist())):
-        one, other = first.where(first.datasets == dataset), second.where(second.datasets == dataset)
+        one, other = (
+            first.where(first.datasets == dataset),
+            second.where(second.datasets == dataset),
+        )
         rows, its_rows = np.argsort(one.sha256), np.argsort(other.sha256)
         if not np.array_equal(one.sha256[rows], other.sha256[its_rows]):
             continue
