@@ -85,17 +85,22 @@ def paired_tests(first: Scores, second: Scores) -> list[Paired]:
     """
     found = []
     for dataset in sorted(set(first.datasets.tolist()) & set(second.datasets.tolist())):
-        one = _in_order(first.where(first.datasets == dataset))
-        other = _in_order(second.where(second.datasets == dataset))
-        if not np.array_equal(one.sha256, other.sha256):
+        one, other = (
+            first.where(first.datasets == dataset),
+            second.where(second.datasets == dataset),
+        )
+        rows, its_rows = np.argsort(one.sha256), np.argsort(other.sha256)
+        if not np.array_equal(one.sha256[rows], other.sha256[its_rows]):
             continue
         for finding in [name for name in one.outputs if name in other.outputs]:
-            column, its = one.outputs.index(finding), other.outputs.index(finding)
-            labels = one.labels[:, column]
-            if not np.array_equal(labels, other.labels[:, its]) or not np.ptp(labels):
+            column, its_column = one.outputs.index(finding), other.outputs.index(finding)
+            labels, its_labels = one.labels[rows, column], other.labels[its_rows, its_column]
+            if not np.array_equal(labels, its_labels) or not np.ptp(labels):
                 continue
             compared = compare_aucs(
-                labels, other.probabilities[:, its], one.probabilities[:, column]
+                labels,
+                other.probabilities[its_rows, its_column],
+                one.probabilities[rows, column],
             )
             found.append(Paired(dataset, finding, len(labels), compared))
     return found
@@ -124,10 +129,6 @@ def _whole(dataset: str, first: Performance, second: Performance) -> Iterator[Li
     ):  # fmt: skip
         shown = name.upper() if len(name) < 4 else name.replace("_", " ")
         yield Line(dataset, shown, getattr(first, name), getattr(second, name))
-
-
-def _in_order(scores: Scores) -> Scores:
-    return scores.where(np.argsort(scores.sha256, kind="stable"))
 
 
 def _number(value: Interval | float) -> float:

@@ -179,7 +179,7 @@ def classification(counts: Confusion, class_names: tuple[str, str]) -> Table:
 def slices(figures: Figures, split: str = TEST) -> Table:
     """Each slice with its counts and figures."""
     several = figures.several_findings
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for one in figures.slices(split):
         name = slice_name(one.slice) + (" (pooled)" if figures.is_pooled(one) else "")
         if several:

@@ -6,6 +6,7 @@ import datetime
 import os
 import sys
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,18 +133,16 @@ def compare(first: str, second: str, markdown: bool, runs: Path) -> None:
 def _tests(first: Figures, second: Figures) -> list[str]:
     """What DeLong's test says, or why there is none."""
     uris = [figures.lineage.artifacts["scores"].uri for figures in (first, second)]
+    for uri in uris:
+        if not Path(uri).is_dir():
+            return [f"No paired test: the scores are no longer in {uri}."]
     from components.report.comparison import paired_tests
 
     with noise_to(Path(os.devnull)):
         from components.scorer.scores import read_scores
 
-    scores = []
-    for uri in uris:
-        try:
-            scores.append(read_scores(uri, "test"))
-        except OSError:
-            return [f"No paired test: the scores are no longer in {uri}."]
-    found = [_sentence(test) for test in paired_tests(*scores)]
+    scores = [read_scores(uri, "test") for uri in uris]
+    found = [_sentence(test) for test in paired_tests(scores[0], scores[1])]
     return found or ["No paired test: they were not tested on the same images."]
 
 
@@ -158,7 +157,7 @@ def _sentence(test: Paired) -> str:
     )
 
 
-def _table(headings: tuple[str, ...], lines: list[tuple[str, ...]]) -> Table:
+def _table(headings: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
@@ -170,7 +169,7 @@ def _table(headings: tuple[str, ...], lines: list[tuple[str, ...]]) -> Table:
     return table
 
 
-def _markdown(headings: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
+def _markdown(headings: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
     rows = [headings, ("---", "---", "---:", "---:", "---:"), *lines]
     return "\n".join(
         f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows

@@ -28,8 +28,10 @@ def confusion(counts: Confusion, class_names: tuple[str, str]) -> Figure:
     for y, row in enumerate(rows):
         for x, (count, part) in enumerate(zip(row, share(row), strict=True)):
             # Text stays readable on the darkest, in either theme.
-            shade = {"facecolor": SERIES[0], "alpha": 0.04 + 0.36 * part, "linewidth": 0}
-            axis.add_patch(Rectangle((x - 0.49, y - 0.49), 0.98, 0.98, **shade))
+            corner, alpha = (x - 0.49, y - 0.49), 0.04 + 0.36 * part
+            axis.add_patch(
+                Rectangle(corner, 0.98, 0.98, facecolor=SERIES[0], alpha=alpha, linewidth=0)
+            )
             axis.text(x, y - 0.08, f"{count:,}", ha="center", va="center", fontsize=15, color=INK)
             axis.text(x, y + 0.22, f"{100 * part:.1f} %", ha="center", va="center", color=SOFT)
     axis.set(xlim=(-0.5, 1.5), ylim=(1.5, -0.5), aspect="equal")

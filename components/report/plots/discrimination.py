@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -189,6 +190,6 @@ def _complement(one: Interval) -> Interval:
     )
 
 
-def _legend(axis: Axes, place: str) -> None:
+def _legend(axis: Axes, place: Literal["lower left", "lower right"]) -> None:
     if axis.get_legend_handles_labels()[0]:
         axis.legend(loc=place, handlelength=2.2)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from components.report.plots.palette import CARD, INK, RULE, SOFT
 
-_RC: dict[str, Any] = {
+_RC: Any = {
     "axes.edgecolor": RULE,
     "axes.facecolor": "none",
     "axes.labelcolor": SOFT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from typing import Any
 from xml.etree import ElementTree
 
 import markupsafe
@@ -19,7 +20,7 @@ _HREF = f"{{{_XLINK}}}href"
 _POINTS_PER_INCH = 72
 
 # The salt makes ids, and so the page, the same from run to run.
-_RC = {"svg.fonttype": "none", "svg.hashsalt": "report"}
+_RC: Any = {"svg.fonttype": "none", "svg.hashsalt": "report"}
 
 
 def to_svg(figure: Figure, *, name: str, title: str, description: str) -> markupsafe.Markup:
@@ -74,10 +75,4 @@ def _adopt(element: ElementTree.Element, name: str) -> None:
         for colour, variable in VARIABLES.items():
             style = style.replace(colour, f"var({variable})")
         # The page's font, in the plot's size and weight.
-        style = re.sub(r"font: (?:(bold|\d+) )?([\d.]+px) [^;]+", _font, style)
-        element.set("style", style)
-
-
-def _font(match: re.Match[str]) -> str:
-    weight, size = match.groups()
-    return f"font-size: {size}" + (f"; font-weight: {weight}" if weight else "")
+        element.set("style", re.sub(r"font-family: [^;]+(; )?", "", style))

@@ -29,7 +29,7 @@ def artifact(kind: type[types.Artifact], root: Path, number: int, **files: Any) 
     made.uri = str(root / str(number))
     made.id = number
     for name, content in files.items():
-        samples.write_json(Path(made.uri) / name.replace("__", "/"), content)
+        samples.write_json(Path(made.uri) / name, content)
     return made
 
 
@@ -105,6 +105,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[types.Art
 
 
 def run(root: Path, inputs: dict[str, list[types.Artifact]]) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
     written = ModelReport()
     written.uri = str(root)
     lineage = {"experiment": "pediatric", "run_id": "r1", "code": {"trainer": "abc"}}

@@ -24,7 +24,7 @@ def write(runs: Path, experiment: str, number: int, time: int, **changes: Any) -
     folder = runs / experiment / "artifacts/EvaluationReport/report" / str(number)
     folder.mkdir(parents=True)
     figures = samples.figures({"nih": 150}, **changes)
-    scores = {"scores": Source(id=1, uri=f"scores/{experiment}/{number}")}
+    scores = {"scores": Source(id=1, uri=str(runs / f"scores/{number}"))}
     lineage = figures.lineage.model_copy(update={"artifacts": scores})
     path = folder / "figures.json"
     path.write_text(figures.model_copy(update={"lineage": lineage}).model_dump_json())
@@ -109,11 +109,13 @@ class TestOpen:
 
 class TestCompare:
     @pytest.fixture
-    def same_images(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def same_images(self, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         first = samples.scores({"nih": 150})
         second = samples.scores({"nih": 150}, skill=5.0)
         assert np.array_equal(first.labels, second.labels)
-        found = {"scores/nih/9": first, "scores/nih/10": second}
+        found = {str(runs / "scores/9"): first, str(runs / "scores/10"): second}
+        for uri in found:
+            Path(uri).mkdir(parents=True, exist_ok=True)
         monkeypatch.setattr(scores_module, "read_scores", lambda uri, split: found[uri])
 
     @pytest.mark.usefixtures("same_images")
@@ -142,9 +144,9 @@ class TestCompare:
         assert "sensitivity" in result.output
 
     def test_scores_that_are_gone_are_told(self, runs: Path) -> None:
-        result = run("compare", "nih/9", "nih/10", "--runs", runs)
+        result = run("compare", "both", "both", "--runs", runs)
         assert result.exit_code == 0, result.output
-        assert "No paired test: the scores are no longer in scores/nih/9." in result.output
+        assert f"the scores are no longer in {runs}/scores/4." in result.output
 
 
 def test_a_report_of_another_version_is_told(tmp_path: Path) -> None:
