@@ -83,8 +83,8 @@ def better(features: dict[str, tf.Tensor]) -> tf.Tensor:
 
 
 def poor_for_women(features: dict[str, tf.Tensor]) -> tf.Tensor:
-    return tf.where(features["sex"] == "F", 0.3 * good(features) + noise(features),
-                    good(features) + 3 * tf.cast(features[record.LABEL], tf.float32) - 1.5)  # fmt: skip
+    for_women = 0.3 * good(features) + noise(features)
+    return tf.where(features["sex"] == "F", for_women, 0.75 * better(features))
 
 
 # --- A pipeline from there on ----------------------------------------------------------------

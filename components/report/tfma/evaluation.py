@@ -14,7 +14,6 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.slicer import slicer_lib
 from tensorflow_model_analysis.view import util
 
-from components.evaluator import eval_config
 from components.evaluator.results import slice_name
 from components.example_gen import record
 
@@ -25,8 +24,6 @@ NOT_A_NUMBER = "NaN"
 # As protocol buffers write them in JSON.
 _NOT_FINITE = (NOT_A_NUMBER, "Infinity", "-Infinity")
 
-# Of what TFMA says 0 although it needs images of both classes.
-_OF_BOTH_CLASSES = (eval_config.AUC, eval_config.AUC_PR, "ppv", "npv", "f1")
 _CLASS_ID = "classId:"
 _MATRICES = "confusionMatrixAtThresholds"
 _COUNTS = ("truePositives", "falsePositives", "trueNegatives", "falseNegatives")
@@ -91,7 +88,7 @@ def load_evaluation(uri: str) -> Evaluation:
     """
     result = tfma.load_eval_result(uri)
     slices = [
-        Slice(_name(key), _named_classes(_without_false_zeros(metrics)))
+        Slice(_name(key), _named_classes(metrics))
         for key, metrics in _in_order(result.slicing_metrics)
     ]
     plots = [one for key, outputs in _in_order(result.plots) for one in _plots(_name(key), outputs)]
@@ -123,39 +120,6 @@ def _in_order(results: Sequence[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
 
 def _name(key: Sequence[tuple[str, Any]]) -> str:
     return slice_name({feature: str(value) for feature, value in key})
-
-
-def _without_false_zeros(metrics: Metrics) -> Metrics:
-    """The metrics, of which those that need both classes are NaN where one is missing."""
-    return {
-        output: {
-            class_id: {
-                name: {"doubleValue": NOT_A_NUMBER}
-                if name in _OF_BOTH_CLASSES and _is_of_one_class(metrics, class_id)
-                else value
-                for name, value in found.items()
-            }
-            for class_id, found in classes.items()
-        }
-        for output, classes in metrics.items()
-    }
-
-
-def _is_of_one_class(metrics: Metrics, class_id: str) -> bool:
-    decisions = metrics.get(eval_config.DECISION, {}).get(class_id, {})
-    try:
-        true_positives, false_negatives, true_negatives, false_positives = (
-            number(decisions[name]) or 0.0
-            for name in (
-                eval_config.TRUE_POSITIVES,
-                eval_config.FALSE_NEGATIVES,
-                eval_config.TRUE_NEGATIVES,
-                eval_config.FALSE_POSITIVES,
-            )
-        )
-    except KeyError:
-        return False
-    return not (true_positives + false_negatives and true_negatives + false_positives)
 
 
 def _named_classes(metrics: Metrics) -> Metrics:
