@@ -226,7 +226,7 @@ def create_pipeline(
         examples=examples,
         image_size=config.transform.image_size,
         labels=labels,
-        code=source_digest("baseline_probe", "transform"),
+        code=source_digest("baseline_probe", "transform", "trainer", packages=("scikit-learn",)),
     )
 
     model_gate = ModelGate(
@@ -257,7 +257,7 @@ def create_pipeline(
         split=TEST,
         labels=labels,
         settings=config.robustness,
-        code=source_digest("robustness", packages=("opencv-python-headless",)),
+        code=source_digest("robustness", "trainer", packages=("opencv-python-headless",)),
     )
 
     grad_cam = GradCamReport(
@@ -286,7 +286,7 @@ def create_pipeline(
         validation_evaluation=validation_evaluator.outputs["evaluation"],
         unsampled_evaluation=unsampled_evaluator.outputs["evaluation"] if balanced else None,
         lineage=lineage(config),
-        code=source_digest("report", "report/plots", "report/tfma"),
+        code=source_digest("report", "report/plots", "report/tfma", "statistics"),
     )
 
     pusher = tfx.components.Pusher(

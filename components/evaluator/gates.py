@@ -267,19 +267,15 @@ def _last_blessed(
 
 
 def _subgroups(evidence: Evidence, settings: EvaluatorSettings) -> Iterator[Gate]:
+    for feature, limit in settings.max_gap.get(evidence.dataset, {}).items():
+        if not any(gap.feature == feature for gap in evidence.gaps):
+            yield _not_judged(evidence, f"no two subgroups of {feature} among the images", limit)
     for gap in evidence.gaps:
         limit = settings.max_gap[evidence.dataset][gap.feature]
         one, other = (f"{gap.feature} {value}" for value in gap.values)
         if gap.gap is None:
-            yield Gate(
-                name="subgroups",
-                dataset=evidence.dataset,
-                verdict="not judged",
-                sentence=f"{evidence.dataset}: {one} and {other} cannot be compared: one of them "
-                f"has fewer than {settings.min_gap_images} images of a class",
-                value=None,
-                limit=limit,
-            )
+            reason = f"one of them has fewer than {settings.min_gap_images} images of a class"
+            yield _not_judged(evidence, f"{one} and {other} cannot be compared: {reason}", limit)
             continue
         first, second = (f"{area:.3f}" if area is not None else "undefined" for area in gap.aucs)
         yield _gate(
@@ -291,6 +287,17 @@ def _subgroups(evidence: Evidence, settings: EvaluatorSettings) -> Iterator[Gate
             value=gap.gap,
             limit=limit,
         )
+
+
+def _not_judged(evidence: Evidence, sentence: str, limit: float) -> Gate:
+    return Gate(
+        name="subgroups",
+        dataset=evidence.dataset,
+        verdict="not judged",
+        sentence=f"{evidence.dataset}: {sentence}",
+        value=None,
+        limit=limit,
+    )
 
 
 def _gate(

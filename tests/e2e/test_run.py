@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -17,8 +18,11 @@ from tests.e2e.conftest import BAD, IMAGES, SMALL, Finished, Workspace
 
 pytestmark = pytest.mark.slow
 
-# Nodes that every run asks anew, because the last accepted data is among what they read.
-COMPARED = {"LastBaseline", "DataReport", "DataGate"}
+# Nodes that every run asks anew: what looks for earlier runs, and what reads of the last accepted
+# data.
+COMPARED = {
+    "LastBaseline", "DataReport", "DataGate", "LastOtherBlessedModel", "EvaluationReport",
+}  # fmt: skip
 
 
 def _films(workspace: Workspace) -> list[Path]:
@@ -84,7 +88,7 @@ def test_pages_of_the_data_are_there(workspace: Workspace) -> None:
 
 
 def test_the_user_sees_progress_and_no_noise(first_run: Finished, workspace: Workspace) -> None:
-    assert "[13/13] Pusher" in first_run.out
+    assert "[20/20] Pusher" in first_run.out
     assert "Blessed" in first_run.out
     for reason, count in BAD.items():
         assert f"{count} {reason}" in first_run.out
@@ -110,6 +114,24 @@ def test_what_the_summary_names_is_there(workspace: Workspace) -> None:
     assert page.count("data:image/png;base64,") >= 4
     events = list(Path(summary["paths"]["tensorboard"]).rglob("events.out.tfevents*"))
     assert events
+
+
+@pytest.mark.usefixtures("first_run")
+def test_the_reports_say_what_the_summary_says(workspace: Workspace) -> None:
+    summary = workspace.summary()
+    page = Path(summary["paths"]["report"]).read_text()
+    for gate in summary["gates"]:
+        assert html.escape(gate["sentence"], quote=False) in page
+    by_slice = {tuple(one["slice"].items()): one for one in summary["metrics"]}
+    figures = json.loads(Path(summary["paths"]["report"]).with_name("figures.json").read_text())
+    for one in figures["judgement"]["splits"]["test"]:
+        told = by_slice[tuple(one["slice"].items())]
+        (found,) = one["findings"]
+        assert (found["n"], found["positives"]) == (told["n"], told["positives"])
+        if found["auc"] is not None:
+            assert found["auc"]["estimate"] == pytest.approx(told["auc"], abs=0.01)
+    assert "tfma-nb-plot" in Path(summary["paths"]["dashboard"]).read_text()
+    assert "not a diagnostic device" in Path(summary["paths"]["model_card"]).read_text()
 
 
 @pytest.mark.usefixtures("first_run")
@@ -149,14 +171,17 @@ def test_a_second_run_comes_from_the_cache_until_code_or_a_setting_changes(
     changed = workspace.summary()
     rerun = {name for name, node in changed["nodes"].items() if not node["cached"]}
     assert rerun == COMPARED | {
-        "Trainer", "Evaluator", "UnsampledEvaluator", "GradCamReport", "Pusher",
+        "Trainer", "Scorer", "Evaluator", "ValidationEvaluator", "UnsampledEvaluator",
+        "BaselineProbe", "ModelGate", "CrossDatasetMatrix", "GradCamReport", "Pusher",
     }  # fmt: skip
     # And a model that does not meet what is asked is neither blessed nor pushed.
     assert finished.code == 3, finished.text
     assert changed["verdict"] == "refused"
     assert changed["pushed"] is None
-    assert "nih: AUC" in finished.out
-    assert "is below the 1.00 asked for" in finished.out
+    assert "✗ auc: nih: the lower bound" in finished.out
+    assert "is below the 1.000 asked for" in finished.out
+    # Both models scored the same images.
+    assert {one["name"] for one in changed["baselines"]} >= {"last blessed", "thumbnail"}
     assert len(list((workspace.folder / "runs/demo/serving/cxr").iterdir())) == 1
 
 

@@ -17,6 +17,7 @@ RECIPE = (
     "--set=trainer.augmentation.views=1",
     "--set=tuner={enabled: true, trials: 2, units: [16]}",
     "--set=trainer.warm_start=true",
+    "--set=robustness={enabled: true, severities: 1, max_images: 10}",
 )
 
 
@@ -36,6 +37,8 @@ def test_tuned_and_fine_tuned(workspace: Workspace) -> None:
     runs = workspace.folder / "runs/tuned/artifacts"
     (trials,) = runs.glob("Tuner/tuner_results/*/*")
     assert len(json.loads(trials.read_text())) == 2
+    (worse_films,) = runs.glob("Robustness/report/*/robustness.json")
+    assert {one["n"] for one in json.loads(worse_films.read_text())["figures"]} == {10}
     (curves,) = runs.glob("Trainer/model_run/*/curves.png")
     assert curves.read_bytes().startswith(b"\x89PNG")
 

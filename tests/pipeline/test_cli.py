@@ -50,15 +50,16 @@ def test_every_experiment_compiles_for_kubeflow(experiment: str, tmp_path: Path)
     pipeline = yaml.safe_load(output.read_text())
     assert pipeline["pipelineInfo"]["name"] == f"cxr-{experiment.replace('_', '-')}"
     tasks = pipeline["root"]["dag"]["tasks"]
-    assert set(tasks["Pusher"]["dependentTasks"]) == {"Trainer", "Evaluator"}
+    assert set(tasks["Pusher"]["dependentTasks"]) == {"Trainer", "ModelGate"}
     executors = pipeline["deploymentSpec"]["executors"].values()
     # Nothing but containers: open-source Kubeflow refuses resolvers.
     assert {one["container"]["image"] for one in executors} == {"registry/cxr:1"}
     whole = ("pediatric", "nih_multilabel")
     balanced = {"UnsampledEvaluator"} if experiment not in whole else set()
-    assert set(tasks) == balanced | {
+    crossed = {"CrossDatasetMatrix"} if experiment in ("both", "demo") else set()
+    assert set(tasks) == balanced | crossed | {
         "XrayExampleGen", "CuratedSchema", "StatisticsGen", "ExampleValidator", "DataReport",
         "DataGate", "Transform", "Trainer", "Scorer", "Evaluator", "ValidationEvaluator",
-        "GradCamReport", "Pusher",
+        "BaselineProbe", "ModelGate", "GradCamReport", "EvaluationReport", "Pusher",
     }  # fmt: skip
     assert "DataGate" in tasks["Transform"]["dependentTasks"]

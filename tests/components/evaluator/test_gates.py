@@ -190,6 +190,14 @@ def test_subgroups_that_cannot_be_compared_are_not_judged() -> None:
     assert "fewer than" in subgroups.sentence
 
 
+def test_a_feature_that_divides_nothing_is_not_judged() -> None:
+    gates, _ = judge(evidence_of(made_scores(600)), ASKED)
+    (subgroups,) = [gate for gate in gates if gate.name == "subgroups"]
+
+    assert (subgroups.verdict, subgroups.value) == ("not judged", None)
+    assert "no two subgroups of sex" in subgroups.sentence
+
+
 def test_nothing_is_asked_of_a_dataset_without_limits() -> None:
     gates, _ = judge(evidence_of(made_scores(600, separation=0.1)), EvaluatorSettings())
 
