@@ -3,13 +3,15 @@
 
 CXR := .venv/bin/cxr
 PYTHON := .venv/bin/python
+NAME ?= training
 
 .PHONY: help demo test lint format benchmark image clean
 
 help:
 	@echo "make demo       run the whole pipeline on synthetic chest X-rays"
 	@echo "make test       run all the tests, the linters and the type checker"
-	@echo "make benchmark  measure the Trainer against the notebook recipe"
+	@echo "make benchmark  measure the Trainer against the notebook recipe; NAME=embedding, evaluation,"
+	@echo "                fine_tuning, ingest, near_duplicates or serving_latency for the others"
 	@echo "make image      build the container image"
 
 .PHONY: setup
@@ -20,6 +22,7 @@ demo: setup
 	$(CXR) run demo
 
 test: setup lint
+	@tools/browser
 	$(PYTHON) -m pytest
 
 lint: setup
@@ -32,7 +35,7 @@ format: setup
 	.venv/bin/ruff format
 
 benchmark: setup
-	$(PYTHON) -m tests.benchmarks.training
+	$(PYTHON) -m tests.benchmarks.$(NAME)
 
 image:
 	docker build --file Containerfile --tag cxr:latest .

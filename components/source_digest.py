@@ -14,7 +14,7 @@ from pathlib import Path
 
 _COMPONENTS = Path(__file__).parent
 _TEMPLATE = ".jinja"
-_SOURCES = {".py", _TEMPLATE, ".pbtxt"}
+_SOURCES = {".py", _TEMPLATE, ".pbtxt", ".js"}
 # What every node's page is made with.
 _PAGE = ("page.py", "page.html.jinja")
 

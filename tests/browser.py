@@ -1,6 +1,6 @@
 """A headless Chromium for tests: pages are opened, clicked and looked at, with no network.
 
-Speaks the DevTools protocol over a websocket; `websocket-client` comes with kfp.
+Speaks the DevTools protocol over a websocket.
 """
 
 from __future__ import annotations
