@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-import pydantic
 from numpy.typing import NDArray
 from tfx.dsl.io import fileio
 
@@ -17,6 +16,7 @@ from components.baseline_probe import probe
 from components.baseline_probe.features import SEES, Measured
 from components.baseline_probe.probe import IDENTITY, Probe
 from components.example_gen.split import TEST, TRAIN
+from components.plain import Plain
 
 INDEX_FILE = "probe.json"
 SCORES_FILE = "test_scores.npz"
@@ -25,13 +25,7 @@ _SEES = SEES | {IDENTITY: "which dataset the image is of"}
 _SCORES = "scores/"
 
 
-class _Plain(pydantic.BaseModel):
-    """Plain data that is written as JSON, and read again as what it was."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
-
-
-class TrainingImages(_Plain):
+class TrainingImages(Plain):
     """What the probes learnt from.
 
     Attributes:
@@ -45,7 +39,7 @@ class TrainingImages(_Plain):
     positives: Mapping[str, int]
 
 
-class Figure(_Plain):
+class Figure(Plain):
     """How well a probe tells a finding on some images.
 
     Attributes:
@@ -72,7 +66,7 @@ class Figure(_Plain):
     trained_on: Literal["own", "all"] | None
 
 
-class ProbeIndex(_Plain):
+class ProbeIndex(Plain):
     """What `probe.json` says.
 
     Attributes:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pydantic
 from numpy.typing import NDArray
 
 from components.disclaimer import DISCLAIMER
+from components.plain import Plain
 from components.statistics.interval import Interval
 from components.statistics.proportions import wilson
 from components.statistics.roc import auc_interval, compare_aucs
@@ -18,13 +18,7 @@ from components.trainer.calibration_error import expected_calibration_error
 FILE_NAME = "matrix.json"
 
 
-class _Plain(pydantic.BaseModel):
-    """Plain data that is written as JSON, and read again as what it was."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
-
-
-class Cell(_Plain):
+class Cell(Plain):
     """How well a head does on the test images of one dataset.
 
     What the images do not define is None: an AUC without images of both classes, a sensitivity
@@ -51,7 +45,7 @@ class Cell(_Plain):
     ece: float | None
 
 
-class Row(_Plain):
+class Row(Plain):
     """One head.
 
     Attributes:
@@ -76,7 +70,7 @@ class Row(_Plain):
     cells: tuple[Cell, ...] = ()
 
 
-class Pooled(_Plain):
+class Pooled(Plain):
     """The head of all datasets on all their test images at once, beside what needs no image.
 
     Datasets differ in prevalence, so that knowing where an image comes from is worth an AUC of
@@ -99,7 +93,7 @@ class Pooled(_Plain):
     lift: Interval
 
 
-class Matrix(_Plain):
+class Matrix(Plain):
     """Every head on every dataset.
 
     Attributes:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
-import pydantic
 from numpy.typing import NDArray
 from tfx.dsl.io import fileio
 
+from components.plain import Plain
 from components.statistics.interval import Interval
 
 FILE_NAME = "judgement.json"
@@ -17,13 +17,7 @@ FILE_NAME = "judgement.json"
 Verdict = Literal["passed", "refused", "not judged"]
 
 
-class _Plain(pydantic.BaseModel):
-    """Plain data that is written as JSON, and read again as what it was."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
-
-
-class Confusion(_Plain):
+class Confusion(Plain):
     """Images by what they show and what was decided, at the operating point."""
 
     true_positives: int
@@ -42,7 +36,7 @@ class Confusion(_Plain):
         )
 
 
-class Performance(_Plain):
+class Performance(Plain):
     """How well one finding is told on some images.
 
     What the images do not define is None: an AUC without images of both classes, a sensitivity
@@ -87,7 +81,7 @@ class Performance(_Plain):
     ece: Interval | None
 
 
-class SlicePerformance(_Plain):
+class SlicePerformance(Plain):
     """A slice of a split.
 
     Attributes:
@@ -104,7 +98,7 @@ class SlicePerformance(_Plain):
     findings: tuple[Performance, ...]
 
 
-class Gate(_Plain):
+class Gate(Plain):
     """One thing that was asked of the model.
 
     Attributes:
@@ -124,7 +118,7 @@ class Gate(_Plain):
     limit: float
 
 
-class Baseline(_Plain):
+class Baseline(Plain):
     """A trivial model, or the last blessed one, beside this one on one dataset's test images.
 
     Attributes:
@@ -142,7 +136,7 @@ class Baseline(_Plain):
     p_value: float | None
 
 
-class Judgement(_Plain):
+class Judgement(Plain):
     """The figures, the gates and the verdict.
 
     Attributes:

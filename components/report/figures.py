@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pydantic
-
 from components.evaluator.judgement import Judgement, Performance, SlicePerformance
 from components.example_gen.split import TEST
+from components.plain import Plain
 from components.statistics.interval import Interval
 
 FILE_NAME = "figures.json"
@@ -18,13 +17,7 @@ LAST_BLESSED = "last blessed"
 UNTOUCHED = "none"
 
 
-class _Plain(pydantic.BaseModel):
-    """Plain data that is written as JSON, and read again as what it was."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
-
-
-class Source(_Plain):
+class Source(Plain):
     """An artifact that was read.
 
     Attributes:
@@ -36,7 +29,7 @@ class Source(_Plain):
     uri: str
 
 
-class Lineage(_Plain):
+class Lineage(Plain):
     """What a model came from.
 
     Attributes:
@@ -58,7 +51,7 @@ class Lineage(_Plain):
     artifacts: Mapping[str, Source] = {}
 
 
-class Curve(_Plain):
+class Curve(Plain):
     """A line and what is known of it.
 
     Attributes:
@@ -76,7 +69,7 @@ class Curve(_Plain):
     upper: tuple[float, ...] = ()
 
 
-class Bin(_Plain):
+class Bin(Plain):
     """Images of about one probability.
 
     Attributes:
@@ -90,7 +83,7 @@ class Bin(_Plain):
     n: int
 
 
-class Curves(_Plain):
+class Curves(Plain):
     """How one finding is told on one dataset's test images.
 
     Attributes:
@@ -108,7 +101,7 @@ class Curves(_Plain):
     reliability: tuple[Bin, ...]
 
 
-class Explanations(_Plain):
+class Explanations(Plain):
     """What was explained.
 
     Attributes:
@@ -122,7 +115,7 @@ class Explanations(_Plain):
     reference: float
 
 
-class Worsened(_Plain):
+class Worsened(Plain):
     """A dataset's test images after something was done to them.
 
     Attributes:
@@ -142,7 +135,7 @@ class Worsened(_Plain):
     ece: float | None
 
 
-class Figures(_Plain):
+class Figures(Plain):
     """All that the pages say.
 
     Attributes:

@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pydantic
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from components.plain import Plain
 from components.robustness.corruptions import CORRUPTIONS
 from components.trainer.calibration_error import expected_calibration_error
 
 UNTOUCHED = "none"
 
 
-class _Plain(pydantic.BaseModel):
-    """Plain data that is written as JSON, and read again as what it was."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
-
-
-class Figure(_Plain):
+class Figure(Plain):
     """How well a finding is told on a dataset's films under a corruption.
 
     Attributes:
@@ -47,7 +41,7 @@ class Figure(_Plain):
     ece: float
 
 
-class Robustness(_Plain):
+class Robustness(Plain):
     """What `robustness.json` says.
 
     Attributes:

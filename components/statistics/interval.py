@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pydantic
+from components.plain import Plain
 
 
-class Interval(pydantic.BaseModel):
+class Interval(Plain):
     """An estimate with its confidence interval.
 
     Attributes:
@@ -15,8 +15,6 @@ class Interval(pydantic.BaseModel):
       method: by which the interval was found, such as `DeLong`.
       level: of confidence, in (0, 1).
     """
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     estimate: float
     lower: float

@@ -25,7 +25,10 @@ def operating_point(threshold: float) -> dict[str, Any]:
 
 def summary(**values: Any) -> dict[str, Any]:
     """That of a run of which nothing else is to be said."""
-    paths = ("grad_cam", "evaluation", "ingest", "data", "keras", "log", "model", "tensorboard")
+    paths = (
+        "report", "dashboard", "model_card", "grad_cam", "ingest", "data", "keras", "log", "model",
+        "tensorboard",
+    )  # fmt: skip
     return {
         "labels": "pneumonia",
         "metrics": [{"name": "all images", "slice": {}} | figures()],
@@ -45,6 +48,7 @@ def summary(**values: Any) -> dict[str, Any]:
         "data_gate": {"notes": [], "problems": []},
         "verdict": "refused",
         "gates": [],
+        "report_only": False,
         "pushed": None,
         "paths": dict.fromkeys((*paths, "run", "example_image"), "/x"),
         "seconds": 1.0,
@@ -112,3 +116,16 @@ def test_slices_of_a_multi_label_model_have_their_macro_auc() -> None:
     rows = [cells(line) for line in shown(multi_label_summary())]
     assert ["sex F", "60", "13 of 14", "0.777"] in rows
     assert ["all images", "60", "13 of 14", "0.777"] in rows
+
+
+def test_the_verdict_comes_with_what_each_gate_says() -> None:
+    gates = [
+        {"name": "auc", "verdict": "passed", "sentence": "nih: 0.8 meets the 0.7 asked for"},
+        {"name": "shortcut", "verdict": "refused", "sentence": "nih: no lift over [a thumbnail]"},
+        {"name": "subgroups", "verdict": "not judged", "sentence": "nih: too few"},
+    ]
+    text = "\n".join(shown(summary(gates=gates, report_only=True)))
+    assert "✓ auc: nih: 0.8 meets the 0.7 asked for" in text
+    assert "✗ shortcut: nih: no lift over [a thumbnail]" in text
+    assert "– subgroups: nih: too few" in text
+    assert "asked to refuse nothing" in text

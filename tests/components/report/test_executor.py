@@ -155,17 +155,6 @@ def test_names_of_files_stay_in_the_ingest_report(folder: Path) -> None:
     assert not any("secret" in one.read_text() for one in folder.iterdir())
 
 
-def test_a_run_without_history_has_a_report_all_the_same(
-    inputs: dict[str, list[types.Artifact]], tmp_path: Path
-) -> None:
-    empty = artifact(standard_artifacts.ModelRun, tmp_path, 1)
-    Path(empty.uri).mkdir()
-
-    folder = run(tmp_path / "report", inputs | {"model_run": [empty]})
-
-    assert not report.load(str(folder)).history
-
-
 def test_tfmas_dashboard_is_there_where_tfma_was(
     inputs: dict[str, list[types.Artifact]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,8 +72,9 @@ def test_strings_from_the_data_are_only_text(page: Page) -> None:
 def test_each_evaluation_has_its_components_data_and_figures(page: Page) -> None:
     tags = [tag for tag, _ in page.elements]
     assert tags.count("section") == tags.count("tfma-nb-slicing-metrics") == len(page.data) == 2
-    assert tags.count("tfma-nb-plot") == 1  # the config asks for no plots of findings
-    assert tags.count("select") == 1
+    assert tags.count("tfma-nb-plot") == 2
+    # Of the slice; and of the finding, where there are several.
+    assert tags.count("select") == 3
     assert [len(one["slices"]) for one in page.data] == [11, 2]
     assert page.data[0]["outputs"] == ["probability", "decision"]
     assert page.data[1]["outputs"] == ["probability"]

@@ -40,7 +40,7 @@ def test_only_a_slice_of_one_class_lacks_figures(binary: str) -> None:
         for one in load_evaluation(binary).slices
     }
     of_one_class = undefined.pop(f"etiology {OF_ONE_CLASS}")
-    assert of_one_class >= {"auc", "auc_precision_recall", "sensitivity", "ppv", "npv", "f1"}
+    assert of_one_class >= {"auc", "average_precision", "sensitivity", "ppv", "npv", "f1"}
     assert not of_one_class & {"specificity", "example_count", "true_negatives"}
     assert not any(undefined.values())
 
