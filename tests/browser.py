@@ -114,6 +114,11 @@ class Tab:
                 text="\r" if key == "Enter" and kind == "keyDown" else "",
             )
 
+    def prefer(self, scheme: str) -> None:
+        """`light` or `dark`, as a reader's system may be set."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self._call("Emulation.setEmulatedMedia", features=features)
+
     def close(self) -> None:
         """Let go of it."""
         self._socket.close()
