@@ -28,7 +28,7 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     else:
         _print_pneumonia(summary, console)
     if summary["slices_too_small"]:
-        console.print(f"[dim]{summary['slices_too_small']} slices are too small to report.[/]")
+        console.print(f"[dim]Slices too small to report: {summary['slices_too_small']}.[/]")
     if summary["model"]["weights"] == "none":
         learnt = summary["model"]["training"]["trainable"]
         what = "its head" if learnt == "head" else f"its head and {learnt.replace('_', ' ')}"

@@ -83,10 +83,20 @@ def sensitivity(scores: Scores, k: int) -> Interval | None:
     return proportions.wilson(int(found.sum()), len(found)) if len(found) else None
 
 
-def _by_patient(scores: Scores, statistic: Statistic) -> Interval | None:
+def _ece(scores: Scores, k: int) -> Interval | None:
+    labels, probabilities = scores.labels[:, k], scores.probabilities[:, k]
+    found = _by_patient(
+        scores,
+        lambda rows: expected_calibration_error(probabilities[rows], labels[rows]),
+        centred=True,
+    )
+    return found and found.model_copy(update={"lower": max(0.0, found.lower)})
+
+
+def _by_patient(scores: Scores, statistic: Statistic, *, centred: bool = False) -> Interval | None:
     """With an interval over patients; None where the images are too few for one."""
     try:
-        return bootstrap.patient_bootstrap(statistic, scores.patients)
+        return bootstrap.patient_bootstrap(statistic, scores.patients, centred=centred)
     except ValueError:
         return None
 
@@ -138,5 +148,5 @@ def _measure_one(scores: Scores, k: int, prevalence: float | None) -> Performanc
         f1=2 * tp / (2 * tp + fp + fn) if both else None,
         balanced_accuracy=(tp / positives + tn / negatives) / 2 if both else None,
         brier=by_patient(lambda truth, found: brier(found, truth)),
-        ece=by_patient(lambda truth, found: expected_calibration_error(found, truth)),
+        ece=_ece(scores, k),
     )

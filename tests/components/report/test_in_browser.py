@@ -14,7 +14,10 @@ from tests.components.report import samples
 
 pytestmark = needs_browser
 
-SLICES = "[...document.querySelectorAll('table.sortable')].find(t => t.tHead.textContent.includes('Slice'))"
+SLICES = (
+    "[...document.querySelectorAll('table.sortable')]"
+    ".find(table => table.tHead.textContent.includes('Slice'))"
+)
 COLUMN = f"[...({SLICES}).tBodies[0].rows].map(row => row.cells[1].textContent.trim())"
 
 

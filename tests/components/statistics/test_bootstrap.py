@@ -243,3 +243,23 @@ def test_a_band_leaves_out_resamples_of_one_class() -> None:
 
     assert "of them undefined" in band.method
     assert not np.isnan(band.lower).any()
+
+
+def test_a_distance_has_a_centred_interval_that_holds_it() -> None:
+    rng = np.random.default_rng(0)
+    probabilities = rng.uniform(size=800)
+    labels = (rng.random(800) < probabilities).astype(int)
+    patients = np.arange(800).astype(str)
+
+    def error(images: np.ndarray) -> float:
+        return expected_calibration_error(probabilities[images], labels[images])
+
+    plain = patient_bootstrap(error, patients)
+    centred = patient_bootstrap(error, patients, centred=True)
+
+    # Resampling adds noise, and noise is distance.
+    assert plain.upper - plain.estimate > 3 * (plain.estimate - plain.lower)
+    assert centred.estimate == plain.estimate
+    assert centred.upper - centred.lower == pytest.approx(plain.upper - plain.lower)
+    assert centred.lower < centred.estimate < centred.upper
+    assert centred.method.endswith("centred")
