@@ -73,7 +73,7 @@ def _details(figures: Figures) -> Iterator[str | tuple[str, ...]]:
         "random weights" if contract["weights"] == "none" else f"{contract['weights']} weights"
     )
     epochs = ", ".join(f"{name} {count}" for name, count in training["epochs"].items())
-    yield f"{figures.lineage.description or figures.lineage.experiment}."
+    yield f"{(figures.lineage.description or figures.lineage.experiment).rstrip('.')}."
     yield (
         f"Outputs: {outputs}; a calibrated probability and a decision of each.",
         f"Network: {contract['backbone']} with {weights}, {contract['precision']}; trained: "
