@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from tfx.dsl.io import fileio
 
 from components.plain import Plain
 from components.statistics.interval import Interval
@@ -167,5 +166,8 @@ class Judgement(Plain):
 
 def read_judgement(uri: str) -> Judgement:
     """What `ModelGate` wrote to its artifact."""
+    # Here, since it imports TFX, which takes seconds: reports are listed without it.
+    from tfx.dsl.io import fileio
+
     with fileio.open(f"{uri}/{FILE_NAME}", "rb") as file:
         return Judgement.model_validate_json(file.read())

@@ -165,3 +165,13 @@ print(sorted({"tensorflow", "tfx", "numpy", "pydantic", "matplotlib"} & set(sys.
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip().endswith("[]")
+
+
+def test_reports_are_listed_without_tensorflow() -> None:
+    code = """
+import sys
+import components.report.comparison
+print(sorted({"tensorflow", "tfx", "matplotlib"} & set(sys.modules)))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"
