@@ -150,7 +150,9 @@ def pool(
     probabilities: NDArray[np.float32],
     prevalence: Mapping[str, float],
 ) -> Pooled | None:
-    """The test images of all datasets at once; None if all are of one class.
+    """The test images of all datasets at once.
+
+    None if they are of one dataset, which is no pool, or of one class.
 
     Args:
       datasets: [N], whose each test image is.
@@ -158,7 +160,7 @@ def pool(
       probabilities: [N], of the head that learnt from all datasets.
       prevalence: of each dataset, among its training images.
     """
-    if not 0 < labels.sum() < len(labels):
+    if len(set(datasets)) < 2 or not 0 < labels.sum() < len(labels):
         return None
     identity = np.array([prevalence[dataset] for dataset in datasets])
     return Pooled(

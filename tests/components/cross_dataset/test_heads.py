@@ -179,8 +179,8 @@ def test_what_nothing_can_be_learnt_from_has_a_row_that_says_why(caplog):
             "sound": 20,
             "test only": 25,
         }
-    # Of what is tested on alone, no prevalence was learnt.
-    assert matrix.pooled.n == 20
+    # Of what is tested on alone, no prevalence was learnt; and one dataset is no pool.
+    assert matrix.pooled is None
 
 
 def test_one_dataset_is_refused():
