@@ -77,5 +77,5 @@ class EvaluatorSettings(Settings):
     min_lift: dict[DatasetName, Lift] = {}
     max_loss: float = pydantic.Field(default=0.02, ge=0, lt=1)
     max_gap: dict[DatasetName, dict[Feature, Auc]] = {}
-    min_gap_images: int = pydantic.Field(default=10, ge=1)
+    min_gap_images: int = pydantic.Field(default=20, ge=1)
     confidence_intervals: Literal["none", "jackknife", "poisson_bootstrap"] = "none"

@@ -101,8 +101,8 @@ def verdict(judgement: Judgement) -> str:
     if judgement.blessed:
         refused = len(judgement.refused_by)
         return "Blessed: the gates only report" + (f", and {refused} refused" if refused else "")
-    by = ", ".join(f"{one.name} ({one.dataset})" for one in judgement.refused_by)
-    return f"Refused by {by}" if by else "Refused"
+    by = dict.fromkeys(f"{one.name} ({one.dataset})" for one in judgement.refused_by)
+    return f"Refused by {', '.join(by)}" if by else "Refused"
 
 
 @dataclasses.dataclass(frozen=True)
