@@ -143,8 +143,8 @@ def _auc(evidence: Evidence, settings: EvaluatorSettings) -> Iterator[Gate]:
         return
     floor = settings.min_auc[evidence.dataset]
     scores = evidence.scores
+    name = _area_name(evidence)
     several = len(scores.outputs) > 1
-    name = "macro AUC" if several else "AUC"
     area = performance.macro_auc(scores) if several else performance.auc(scores, 0)
     if area is None:
         yield _undefined("auc", evidence, f"no {name} without images of both classes", floor)
@@ -236,8 +236,8 @@ def _shortcuts(
         "shortcut",
         evidence,
         passed,
-        f"AUC {model:.3f} against {best.auc.estimate:.3f} of the best trivial model "
-        f"({best.name}): the lower bound {best.lift.lower:+.3f} of the lift {best.lift} "
+        f"{_area_name(evidence)} {model:.3f} against {best.auc.estimate:.3f} of the best trivial "
+        f"model ({best.name}): the lower bound {best.lift.lower:+.3f} of the lift {best.lift} "
         f"{'meets' if passed else 'is below'} the {margin:+.3f} asked for",
         value=best.lift.lower,
         limit=margin,
@@ -258,9 +258,9 @@ def _last_blessed(
         "last blessed",
         evidence,
         not worse,
-        f"AUC {last.auc.estimate + last.lift.estimate:.3f} against {last.auc.estimate:.3f} of "
-        f"the last blessed model on the same images, a difference of {last.lift}: "
-        f"{relation}",
+        f"{_area_name(evidence)} {last.auc.estimate + last.lift.estimate:.3f} against "
+        f"{last.auc.estimate:.3f} of the last blessed model on the same images, a "
+        f"difference of {last.lift}: {relation}",
         value=last.lift.estimate,
         limit=-margin,
     )
@@ -298,6 +298,10 @@ def _not_judged(evidence: Evidence, sentence: str, limit: float) -> Gate:
         value=None,
         limit=limit,
     )
+
+
+def _area_name(evidence: Evidence) -> str:
+    return "macro AUC" if len(evidence.scores.outputs) > 1 else "AUC"
 
 
 def _gate(
