@@ -17,6 +17,7 @@ RECIPE = (
     "--set=trainer.augmentation.views=1",
     "--set=tuner={enabled: true, trials: 2, units: [16]}",
     "--set=trainer.warm_start=true",
+    "--set=cross_dataset.enabled=false",
     "--set=robustness={enabled: true, severities: 1, max_images: 10}",
 )
 

@@ -31,6 +31,8 @@ IMAGES = np.random.default_rng(0).random((2, SIDE, SIDE, 3), np.float32)
 
 # One of each family; their larger siblings are slow.
 QUICK = {"DenseNet121", "EfficientNetB0", "ResNet50V2", "MobileNetV3Small", "ConvNeXtTiny"}
+# What holds for a family by the kinds of its layers, which its members share.
+of_each_family = pytest.mark.parametrize("name", sorted(QUICK), indirect=True, scope="module")
 
 
 @pytest.fixture(
@@ -113,6 +115,7 @@ def normalised(backbone: keras.Model, images: np.ndarray) -> np.ndarray:
     return keras.Model(network.input, last.output)(normalise(images)).numpy()
 
 
+@of_each_family
 def test_any_size_will_do_and_the_seed_decides_the_weights(
     backbone: keras.Model, of_another_size: keras.Model
 ) -> None:
@@ -120,6 +123,7 @@ def test_any_size_will_do_and_the_seed_decides_the_weights(
     assert weights_digest(of_another_size) == weights_digest(backbone)
 
 
+@of_each_family
 def test_its_weights_go_through_a_file(
     backbone: keras.Model, of_another_size: keras.Model, tmp_path: Path
 ) -> None:
@@ -174,8 +178,16 @@ def test_the_last_block_trains_and_the_rest_does_not(name: str, backbone: keras.
     assert changed <= trained
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.05)])
-def test_it_is_frozen_in_either_precision(
+def test_it_is_frozen(backbone: keras.Model, maps: np.ndarray) -> None:
+    assert_frozen(backbone, maps, "float32", tolerance=1e-5)
+
+
+@of_each_family
+def test_it_is_frozen_in_bfloat16(backbone: keras.Model, maps: np.ndarray) -> None:
+    assert_frozen(backbone, maps, "bfloat16", tolerance=0.05)
+
+
+def assert_frozen(
     backbone: keras.Model, maps: np.ndarray, precision: str, tolerance: float
 ) -> None:
     frozen = freeze(backbone, precision)(tf.constant(IMAGES)).numpy()
