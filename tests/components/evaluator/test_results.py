@@ -76,7 +76,11 @@ def to_example(row: Mapping[Any, Any]) -> tf.train.Example:
 def evaluated(tmp_path_factory: pytest.TempPathFactory, request: Any) -> Evaluated:
     cases = draw_cases()
     settings = EvaluatorSettings(
-        slices=SLICES, min_auc=FLOORS, max_gap=MAX_GAP, confidence_intervals=request.param
+        slices=SLICES,
+        min_auc=FLOORS,
+        max_gap=MAX_GAP,
+        min_gap_images=10,
+        confidence_intervals=request.param,
     )
     folder = tmp_path_factory.mktemp("evaluation")
     examples = map(to_example, cases.to_dict("records"))
@@ -227,28 +231,3 @@ def test_a_model_of_which_no_gaps_are_asked_is_blessed_by_tfma(tmp_path: Path) -
     evaluation = evaluate(tmp_path, examples, EvaluatorSettings(min_auc={"nih": 0.5}), ["nih"])
     assert evaluation.blessed
     assert results.load_gaps(evaluation.uri) == []
-
-
-# --- Gates -----------------------------------------------------------------------------------
-
-
-def sliced(features: dict[str, str], n: int, positives: int, auc: float | None) -> SliceResult:
-    return SliceResult(
-        slice=features,
-        n=n,
-        positives=positives,
-        auc=auc,
-        average_precision=0.8,
-        brier=0.1,
-        ece=0.05,
-        f1=0.75,
-        balanced_accuracy=0.85,
-        sensitivity=0.9,
-        specificity=0.8,
-        ppv=0.7,
-        npv=0.9,
-    )
-
-
-def result(dataset: str, auc: float | None) -> SliceResult:
-    return sliced({"dataset": dataset}, 50, 20, auc)
