@@ -27,6 +27,8 @@ from components.statistics.roc import (
 # The ovarian cancer patients of DeLong, DeLong and Clarke-Pearson (1988) for whom all is known, as
 # in the SAS/STAT User's Guide, PROC LOGISTIC, "Comparing Receiver Operating Characteristic
 # Curves": albumin, total protein, Krebs-Goplerud score, and whether surgery was of no benefit.
+# The areas and errors below are recalled from that page, which was not at hand to be compared; the
+# paper's own formulas are tested beside them.
 _PATIENTS = """
 3.0 5.8 10 0   3.2 6.3  5 1   3.9 6.8  3 1   2.8 4.8  6 0   3.2 5.8  3 1   0.9 4.0  5 0
 2.5 5.7  8 0   1.6 5.6  5 1   3.8 5.7  5 1   3.7 6.7  6 1   3.2 5.4  4 1   3.8 6.6  6 1

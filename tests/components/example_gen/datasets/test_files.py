@@ -211,12 +211,12 @@ def test_a_folder_beside_the_root_with_the_same_beginning_is_outside(tmp_path: P
 
 @given(st.text(alphabet="./\\ab~\0 :", max_size=12))
 def test_whatever_is_named_what_is_found_lies_in_the_root(named: str) -> None:
-    index = ImageIndex(Path("/root"), ["/root/a", "/root/b/a", "/root/ab/b"])
+    index = ImageIndex(Path("/films"), ["/films/a", "/films/b/a", "/films/ab/b"])
     try:
         found = index.find(named)
     except (OutsideError, SeveralError):
         return
-    assert found in (None, "/root/a", "/root/b/a", "/root/ab/b")
+    assert found in (None, "/films/a", "/films/b/a", "/films/ab/b")
 
 
 # --- What is left ----------------------------------------------------------------------------
@@ -282,9 +282,9 @@ def test_every_image_is_found_or_left(tmp_path: Path, index: ImageIndex) -> None
 
 
 def test_many_images_of_one_name_take_no_longer_than_others() -> None:
-    paths = [f"/root/{number:05d}/1-1.dcm" for number in range(20_000)]
+    paths = [f"/films/{number:05d}/1-1.dcm" for number in range(20_000)]
     start = time.perf_counter()
-    index = ImageIndex(Path("/root"), paths)
+    index = ImageIndex(Path("/films"), paths)
     assert index.find("00007/1-1.dcm") == paths[7]
     assert len(index.rest()) == len(paths) - 1
     # About a quarter of a second; a scan of all for each took minutes.
