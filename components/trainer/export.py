@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from components.trainer.outputs import Output
+from components.trainer.sanity_fitting import SanityAccount
 from components.trainer.serving_module import Answers, ServingModule, Task
 from components.trainer.warmup import write_warmup
 
@@ -38,6 +39,7 @@ class ModelContract:
       image_size: side of the square that the network sees, in pixels.
       preprocessing: in words; the graph holds it.
       code: digest of the Trainer's source.
+      quality: where the warnings of input sanity begin, and how the limits were found.
       training: images per class of each split and the digest of their contents, seed, epochs.
       intended_use: what it is for, and what it is not.
     """
@@ -53,6 +55,7 @@ class ModelContract:
     preprocessing: str
     code: str
     training: dict[str, Any]
+    quality: SanityAccount | None = None
     intended_use: str = INTENDED_USE
 
     @property

@@ -13,6 +13,7 @@ from components.example_gen import record
 from components.trainer.calibration import calibrate
 from components.trainer.classifier import HEAD, POOL
 from components.trainer.frozen import FLOAT32, freeze
+from components.trainer.input_sanity import InputSanity
 from components.trainer.outputs import Output
 
 BINARY: Literal["binary"] = "binary"
@@ -65,6 +66,7 @@ class ServingModule(tf.Module):
         preprocessing: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]],
         answers: Answers,
         precision: str,
+        sanity: InputSanity | None = None,
     ):
         """Join the parts.
 
@@ -73,6 +75,8 @@ class ServingModule(tf.Module):
           preprocessing: the Transform node's graph, as a layer.
           answers: what its outputs stand for.
           precision: of the backbone, `float32` or `bfloat16`.
+          sanity: tells images that are unlike the training films; without it there is no
+            `quality` among the answers, and no signature `measure`.
         """
         super().__init__(name="cxr")
         # Attached, so that what its graph holds is saved with this.
@@ -83,20 +87,18 @@ class ServingModule(tf.Module):
         # saturates, and calibration works before it.
         self._head = freeze(classifier.get_layer(HEAD), FLOAT32)
         self._answers = answers
+        self._sanity = sanity
+        if sanity is not None:
+            # Encoded images, string [N], to the scalars of `InputSanity.measure`, float32 [N].
+            self.measure = _takes("image_bytes")(self._measure)
 
     @property
     def signatures(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
         """By name, as TF Serving offers them."""
-        return {
-            name: getattr(self, name)
-            for name in (
-                "serving_default",
-                "serving_examples",
-                "classify",
-                "embed",
-                "transform_features",
-            )
-        }
+        names = ["serving_default", "serving_examples", "classify", "embed", "transform_features"]
+        if self._sanity is not None:
+            names.append("measure")
+        return {name: getattr(self, name) for name in names}
 
     @_takes("image_bytes")
     def serving_default(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -105,14 +107,14 @@ class ServingModule(tf.Module):
         Returns:
           `probability` float32, `decision` int64 and `label` string: [N] of a binary model,
           where `label` is the class decided on; [N, K] of a multi-label one, where it is the
-          finding's name.
+          finding's name. `quality` string [N]: see `InputSanity.quality`.
         """
-        return self._answer(self._features(image_bytes))
+        return self._answer(image_bytes)
 
     @_takes("examples")
     def serving_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Serialized Examples, string [N], to the same."""
-        return self._answer(self._parsed(examples))
+        return self._answer(_encoded(examples))
 
     @_takes("inputs")
     def classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -122,7 +124,8 @@ class ServingModule(tf.Module):
           `classes` string [N, C] and `scores` float32 [N, C], probabilities in the order of the
           contract's class names.
         """
-        scores = self._probabilities(self._parsed(inputs))
+        image = self._features(_encoded(inputs))["image"]
+        scores = self._probabilities(self._embed(image))
         if self._answers.task == BINARY:
             scores = tf.concat([1 - scores, scores], axis=1)
         return {"classes": self._names_for(scores), "scores": scores}
@@ -135,20 +138,29 @@ class ServingModule(tf.Module):
     @_takes("examples")
     def transform_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Serialized Examples, string [N], to what the network sees, as Transform made it."""
-        return self._parsed(examples)
-
-    def _parsed(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._features(tf.io.parse_example(examples, _EXAMPLE)[record.IMAGE])
+        return self._features(_encoded(examples))
 
     def _features(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         return self.preprocessing({record.IMAGE: encoded[:, tf.newaxis]})
 
-    def _probabilities(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
-        logits = self._head(self._embed(features["image"]))
+    def _measure(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        assert self._sanity is not None
+        image = self._features(image_bytes)["image"]
+        return self._sanity.measure(image, self._embed(image))
+
+    def _probabilities(self, embedding: tf.Tensor) -> tf.Tensor:
+        logits = self._head(embedding)
         return calibrate(logits, [output.calibration for output in self._answers.outputs])
 
-    def _answer(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        probability = self._probabilities(features)
+    def _answer(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        image = self._features(encoded)["image"]
+        embedding = self._embed(image)
+        answer = self._decided(self._probabilities(embedding))
+        if self._sanity is not None:
+            answer["quality"] = self._sanity.quality(encoded, image, embedding)
+        return answer
+
+    def _decided(self, probability: tf.Tensor) -> dict[str, tf.Tensor]:
         thresholds = [output.operating_point.threshold for output in self._answers.outputs]
         # In float64, as those who read the contract compare them.
         exceeds = tf.cast(probability, tf.float64) >= tf.constant(thresholds, tf.float64)
@@ -164,3 +176,7 @@ class ServingModule(tf.Module):
         """The class names in each row, string [N, C]: REST sends rows."""
         names = tf.constant([self._answers.class_names])
         return tf.tile(names, [tf.shape(scores)[0], 1])
+
+
+def _encoded(examples: tf.Tensor) -> tf.Tensor:
+    return tf.io.parse_example(examples, _EXAMPLE)[record.IMAGE]

@@ -34,7 +34,7 @@ def write_warmup(model_dir: Path) -> None:
 
 def warmup_requests() -> Iterator[prediction_log_pb2.PredictionLog]:
     """Requests to `serving_default`, of synthetic films: no patient's image leaves with a model."""
-    films = [_draw(number) for number in range(max(_BATCH_SIZES))]
+    films = warmup_films()
     for size in _BATCH_SIZES:
         log = prediction_log_pb2.PredictionLog()
         request = log.predict_log.request
@@ -42,6 +42,11 @@ def warmup_requests() -> Iterator[prediction_log_pb2.PredictionLog]:
         images = tf.make_tensor_proto(films[:size], tf.string, [size])
         request.inputs["image_bytes"].CopyFrom(images)
         yield log
+
+
+def warmup_films() -> list[bytes]:
+    """The films of the largest request, encoded; the smaller ones have the first of them."""
+    return [_draw(number) for number in range(max(_BATCH_SIZES))]
 
 
 def _draw(number: int) -> bytes:

@@ -71,6 +71,7 @@ def test_it_answers_as_the_contract_says(
         "probability": ("f", (len(images),)),
         "decision": ("i", (len(images),)),
         "label": ("O", (len(images),)),
+        "quality": ("O", (len(images),)),
     }
     assert answer["decision"].dtype == np.int64
     assert 0 < answer["decision"].sum() < len(images)
@@ -87,6 +88,7 @@ def test_examples_and_images_get_the_same_answer(
     np.testing.assert_allclose(other["probability"], answer["probability"], atol=1e-5)
     np.testing.assert_array_equal(other["decision"], answer["decision"])
     np.testing.assert_array_equal(other["label"], answer["label"])
+    np.testing.assert_array_equal(other["quality"], answer["quality"])
 
 
 def test_one_image_gets_the_answer_that_it_gets_in_a_batch(
@@ -186,6 +188,7 @@ def test_it_has_the_signatures_of_the_contract(served: Any) -> None:
         "serving_examples": ["examples"],
         "classify": ["inputs"],
         "embed": ["image_bytes"],
+        "measure": ["image_bytes"],
         "transform_features": ["examples"],
     }
     for specs in inputs.values():
