@@ -75,24 +75,10 @@ def test_a_film_stored_in_colours_is_none(served: Any, chests: Chests, suffix: s
     assert COLOUR not in found
 
 
-@pytest.mark.parametrize(
-    ("suffix", "channels"), [(".png", 4), (".bmp", 1)], ids=["RGBA", "BMP of grey levels"]
-)
-def test_whatever_is_answered_gets_warnings_too(
-    served: Any, chests: Chests, suffix: str, channels: int
-) -> None:
-    film = chests.others[0]
-    if channels == 4:
-        film = cv2.cvtColor(film, cv2.COLOR_GRAY2BGRA)
-    image = encode(film, suffix)
-    try:
-        tf.io.decode_image(image, channels=1, expand_animations=False)
-    except tf.errors.InvalidArgumentError:
-        pytest.skip("preprocessing does not take it")
+def test_a_film_with_an_alpha_channel_gets_no_warning(served: Any, chests: Chests) -> None:
+    film = cv2.cvtColor(chests.others[0], cv2.COLOR_GRAY2BGRA)
 
-    (found,) = warnings(served, [image])
-
-    assert COLOUR not in found
+    assert warnings(served, [encode(film)]) == [[]]
 
 
 def test_noise_and_films_on_their_side_are_unlike_the_training_films(
@@ -188,7 +174,7 @@ def test_one_in_a_hundred_validation_films_is_above_the_limit() -> None:
 
     fresh = draw(4000, 3)
     distances = input_sanity.distance(fresh.layouts, fresh.embeddings, reference).numpy()
-    assert account.warned[UNLIKE_TRAINING] == pytest.approx(LEVEL, abs=1 / 400)
+    assert LEVEL - 2 / 400 < account.warned[UNLIKE_TRAINING] <= LEVEL
     assert 0.002 < np.mean(distances > account.limits.unlike_training) < 0.03
 
 
