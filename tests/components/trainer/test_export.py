@@ -258,16 +258,16 @@ def test_a_session_gives_the_same(
 
 def test_warm_up_requests_are_answered(trained: Trained, served: Any) -> None:
     path = trained.model_dir / "assets.extra" / "tf_serving_warmup_requests"
-    sizes = []
+    asked = []
     for raw in tf.data.TFRecordDataset(str(path)):  # uncompressed
         request = prediction_log_pb2.PredictionLog.FromString(raw.numpy()).predict_log.request
         signature = served.signatures[request.model_spec.signature_name]
         fed = {name: tf.constant(tf.make_ndarray(proto)) for name, proto in request.inputs.items()}
         answer = signature(**fed)
         assert np.isfinite(answer["probability"]).all()
-        sizes.append(len(answer["label"]))
+        asked.append((request.model_spec.signature_name, len(answer["label"])))
 
-    assert sizes == [1, 2, 8]
+    assert asked == [*(("serving_default", size) for size in (1, 2, 8)), ("explain", 1)]
 
 
 # --- Other tasks and precisions --------------------------------------------------------------
