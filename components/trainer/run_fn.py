@@ -16,7 +16,7 @@ from tfx import v1 as tfx
 
 from components import progress
 from components.example_gen import record
-from components.trainer import devices, export, golden, monitoring
+from components.trainer import devices, explaining, export, golden, monitoring
 from components.trainer.activations import Index, digest
 from components.trainer.backbones import weights_digest
 from components.trainer.classifier import BACKBONE, HEAD, HIDDEN, build_classifier
@@ -112,10 +112,12 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     }
     reference, quality = fit_sanity(films["train"], films["val"], seed=settings.seed)
     size = config["image_size"]
+    seeing = explaining.freeze_classifier(classifier, precision, settings.explanation)
     contract = export.ModelContract(
         task=task.name,
         class_names=task.class_names,
         outputs=outputs,
+        explanation=explaining.fit(seeing, preprocessing, validation, settings),
         precision=precision,
         backbone=settings.backbone,
         weights=settings.weights,
@@ -127,7 +129,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         quality=quality,
     )
     sanity = InputSanity(reference, quality.limits)
-    served = ServingModule(classifier, preprocessing, contract.answers, precision, sanity)
+    served = ServingModule(seeing, preprocessing, contract.answers, contract.explanation, sanity)
     export.export(served, contract, model_dir)
     golden.write_golden(model_dir, classifier, preprocess, contract.answers, precision)
     logits = trained.validation_logits[films["val"].rows].T
@@ -189,7 +191,7 @@ def _training_key(
 ) -> str:
     """What tells this training from every other: a state is taken up by its own training alone."""
     return digest(
-        settings.model_dump_json(exclude={"cache": {"folder", "max_gib"}}),
+        settings.model_dump_json(exclude={"cache": {"folder", "max_gib"}, "explanation": True}),
         *weights_sha256,
         str(config["image_size"]),
         config["preprocessing"],

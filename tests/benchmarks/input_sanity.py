@@ -24,10 +24,11 @@ import tensorflow as tf
 from components.example_gen import record
 from components.example_gen.synthetic.anatomy import sample_anatomy
 from components.example_gen.synthetic.phantom import draw_film
-from components.trainer import input_sanity
+from components.trainer import input_sanity, settings
 from components.trainer.backbones import build_backbone
 from components.trainer.calibration import Calibration
 from components.trainer.classifier import POOL, build_classifier, build_head
+from components.trainer.explaining import Explanation, freeze_classifier
 from components.trainer.film_sample import FilmSample
 from components.trainer.input_sanity import InputSanity
 from components.trainer.operating_point import OperatingPoint
@@ -100,7 +101,9 @@ def _export(classifier: keras.Model, sanity: InputSanity | None, folder: Path) -
     point = OperatingPoint(0.5, "by hand", None, None, 0, 0)
     output = Output(record.CLASS_NAMES[1], Calibration("none"), point)
     answers = Answers(BINARY, record.CLASS_NAMES, (output,))
-    module = ServingModule(classifier, Preprocessing(), answers, "float32", sanity)
+    network = freeze_classifier(classifier, "float32", settings.Explanation())
+    explanation = Explanation(network.method, network.layer, network.grid, 0.6, (1.0,))
+    module = ServingModule(network, Preprocessing(), answers, explanation, sanity)
     tf.saved_model.save(module, str(folder), signatures=module.signatures)
 
 

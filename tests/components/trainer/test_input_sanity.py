@@ -100,6 +100,8 @@ def test_an_image_gets_the_same_warnings_alone_in_a_batch_and_as_an_example(
 
     assert [warnings(served, [image])[0] for image in images] == together
     assert Counter(map(tuple, together)).keys() >= {(), (INVERTED, UNLIKE_TRAINING)}
+    explained = served.signatures["explain"](image_bytes=tf.constant(images))["quality"]
+    assert [text.decode().split(",") if text else [] for text in explained.numpy()] == together
     serialized = [
         tf.train.Example(
             features=tf.train.Features(
