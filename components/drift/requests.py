@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from components.errors import InputError
-from serving.server.request_log import log_files
+from serving.server.rotated_files import log_files
 
 
 class RequestLogError(InputError):

@@ -9,7 +9,7 @@ Where lines were lost, the next line says how many:
 
     {"time": "2031-05-14T09:31Z", "dropped": 12}
 
-Files are named `requests-00000001.jsonl` and counted up. TensorFlow is not needed.
+TensorFlow is not needed.
 """
 
 from __future__ import annotations
@@ -18,21 +18,19 @@ import datetime
 import json
 import logging
 import math
-import os
 import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from serving.prediction import PredictionError
+from serving.server.rotated_files import RotatedFiles
 
 _LOGGER = logging.getLogger(__name__)
-_NAME = "requests-{:08d}.jsonl"
-_PATTERN = "requests-" + "[0-9]" * 8 + ".jsonl"
 _DIGITS = 4
 # Of a line it takes some 300 bytes: this is 3 MB, and ten seconds of a busy server.
 _WAITING = 10_000
@@ -93,7 +91,7 @@ class RequestLog:
         self.dropped = 0
         self._sampling = sampling
         self._clock = clock
-        self._files = _Files(folder, max_bytes, max_files)
+        self._files = RotatedFiles(folder, max_bytes, max_files)
         try:
             self._files.open()
         except OSError as error:
@@ -180,6 +178,7 @@ class RequestLog:
                     break
             more = lines[-1] is not None
             self._write([line for line in lines if line is not None])
+        self._files.close()
 
     def _write(self, lines: Sequence[str]) -> None:
         with self._lock:
@@ -197,79 +196,6 @@ class RequestLog:
         else:
             with self._lock:
                 self._untold -= untold
-
-
-class _Files:
-    """The files of a log; used by one thread at a time."""
-
-    def __init__(self, folder: Path, max_bytes: int, max_files: int):
-        self._folder = folder
-        self._max_bytes = max_bytes
-        self._max_files = max_files
-        self._file: int | None = None
-
-    def open(self) -> None:
-        """Open the newest file to append to it, or the first one."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        existing = log_files(self._folder)
-        self._open(existing[-1] if existing else self._folder / _NAME.format(1))
-
-    def write(self, lines: Iterable[str]) -> None:
-        """Append lines, each wholly or not at all.
-
-        Raises:
-          OSError: if there is no room; then none of them counts as written, though some may be.
-        """
-        text = b""
-        size = self._size()
-        for line in lines:
-            encoded = line.encode()
-            if size + len(text) + len(encoded) > self._max_bytes:
-                self._append(text)
-                self._rotate()
-                text, size = b"", 0
-            text += encoded
-        self._append(text)
-
-    def _append(self, text: bytes) -> None:
-        if not text:
-            return
-        if self._file is None:
-            self.open()
-        assert self._file is not None
-        before = self._size()
-        try:
-            if os.write(self._file, text) < len(text):
-                raise OSError("only a part of it could be written")
-        except OSError:
-            # A torn line must not run into the next one.
-            os.ftruncate(self._file, before)
-            raise
-
-    def _rotate(self) -> None:
-        existing = log_files(self._folder)
-        number = _number(existing[-1]) + 1 if existing else 1
-        for oldest in existing[: max(0, len(existing) - self._max_files + 1)]:
-            oldest.unlink(missing_ok=True)
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-        self._open(self._folder / _NAME.format(number))
-
-    def _open(self, path: Path) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-        size = self._size()
-        # A process that was killed may have left half a line.
-        if size and os.pread(self._file, 1, size - 1) != b"\n":
-            os.write(self._file, b"\n")
-
-    def _size(self) -> int:
-        return 0 if self._file is None else os.fstat(self._file).st_size
-
-
-def log_files(folder: Path) -> list[Path]:
-    """A log's files, the oldest first."""
-    return sorted(folder.glob(_PATTERN), key=_number)
 
 
 def scalars(
@@ -299,7 +225,3 @@ def scalars(
 
 def _line(content: Mapping[str, Any]) -> str:
     return json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n"
-
-
-def _number(path: Path) -> int:
-    return int(path.stem.removeprefix("requests-"))

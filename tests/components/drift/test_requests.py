@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from components.drift.requests import RequestLogError, read_requests
-from serving.server.request_log import RequestLog, log_files
+from serving.server.request_log import RequestLog
+from serving.server.rotated_files import log_files
 
 
 @pytest.fixture

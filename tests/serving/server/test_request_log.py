@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from serving.server import request_log
-from serving.server.request_log import RequestLog, RequestLogError, log_files, scalars
+from serving.server.request_log import RequestLog, RequestLogError, scalars
+from serving.server.rotated_files import log_files
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -114,10 +115,10 @@ def stuck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Req
 
     monkeypatch.setattr(request_log, "_WAITING", 10)
     with RequestLog(tmp_path) as log:
-        monkeypatch.setattr(request_log.os, "write", hang)
+        monkeypatch.setattr(os, "write", hang)
         yield log, free
         free.set()
-    monkeypatch.setattr(request_log.os, "write", write)
+    monkeypatch.setattr(os, "write", write)
 
 
 def test_a_disk_that_hangs_holds_nothing_up_and_what_is_dropped_is_told(
