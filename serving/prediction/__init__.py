@@ -14,6 +14,7 @@ from serving.prediction.answers import (
     Outcome,
     Prediction,
 )
+from serving.prediction.async_predictor import AsyncPredictor
 from serving.prediction.errors import (
     BadImageError,
     BatchRefusedError,
@@ -37,6 +38,7 @@ __all__ = [
     "OUTPUTS",
     "SIGNATURE",
     "Answer",
+    "AsyncPredictor",
     "BadImageError",
     "BatchRefusedError",
     "Explanation",

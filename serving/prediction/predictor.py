@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 
 from serving.prediction.answers import Answer, Explanation, Failure, Outcome
 from serving.prediction.errors import BadImageError
-from serving.prediction.exchange import Named, ask, batches, carry, named
+from serving.prediction.exchange import Exchange, Named, batches, carry, check_limits, named
 from serving.prediction.images import Image
 from serving.prediction.outputs import EXPLAIN, PREDICT, SIGNATURE, Question
 
@@ -37,9 +37,7 @@ class Predictor(ABC):
     def __init__(
         self, model: str, batch_size: int = DEFAULT_BATCH_SIZE, concurrency: int = 1
     ) -> None:
-        for name, value in (("batch_size", batch_size), ("concurrency", concurrency)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        check_limits(batch_size=batch_size, concurrency=concurrency)
         self.model = model
         self.batch_size = batch_size
         self.concurrency = concurrency
@@ -155,9 +153,7 @@ class Predictor(ABC):
 
     def _answers(self, question: Question[A], images: Sequence[Named]) -> Iterator[A | Failure]:
         def answer(batch: Sequence[Named]) -> list[A | Failure]:
-            return carry(
-                ask(question, batch), lambda encoded: self.run(encoded, question.signature)
-            )
+            return carry(Exchange(question, batch), self.run)
 
         for answers in _in_order(answer, batches(images, self.batch_size), self.concurrency):
             yield from answers
