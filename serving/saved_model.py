@@ -87,6 +87,13 @@ class SavedModelPredictor(Predictor):
             for output in self.contract.get("outputs", ())
         }
 
+    @property
+    def references(self) -> Mapping[str, float]:
+        """See `Predictor.references`."""
+        names = [output["name"] for output in self.contract.get("outputs", ())]
+        references = self.contract.get("explanation", {}).get("references", ())
+        return dict(zip(names, references, strict=False))
+
     def run(self, images: Sequence[bytes], signature: str = SIGNATURE) -> Mapping[str, Any]:
         """See `Predictor.run`; outputs are NumPy arrays."""
         tensor = self._tf.constant(list(images), self._tf.string)

@@ -52,6 +52,11 @@ class Predictor(ABC):
         """The operating points by the names of the model's outputs; empty where unknown."""
         return {}
 
+    @property
+    def references(self) -> Mapping[str, float]:
+        """By the same names the logits of the hottest colour; empty where unknown."""
+        return {}
+
     @abstractmethod
     def run(self, images: Sequence[bytes], signature: str = SIGNATURE) -> Mapping[str, Any]:
         """Runs the model once.

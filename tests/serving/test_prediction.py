@@ -3,7 +3,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from serving.prediction import (
     BadImageError,
@@ -17,7 +20,9 @@ from serving.prediction import (
     Prediction,
     PredictionError,
     Predictor,
+    encode_image,
     find_images,
+    quality,
     read_image,
     refusal,
 )
@@ -296,3 +301,57 @@ def test_refusal_keeps_the_cause_alone(message: str, cause: str) -> None:
 
 def test_a_failure_reads_as_a_sentence() -> None:
     assert str(Failure("a.png", "is empty")) == "a.png: is empty"
+
+
+def test_quality_codes_have_sentences() -> None:
+    assert quality.codes_in("") == ()
+    assert quality.codes_in("colour,unlike_training") == ("colour", "unlike_training")
+    known, new = quality.sentences(["blank", "of_a_hand"])
+    assert known.startswith("The image is blank")
+    assert new == "The model warns of this image: of_a_hand."
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((4, 4)),
+        np.zeros((4, 4, 2), np.uint8),
+        np.zeros(4, np.uint8),
+        np.zeros((0, 4), "u1"),
+    ],
+    ids=lambda array: f"{array.dtype}{array.shape}",
+)
+def test_an_array_that_is_no_image_is_described(array: NDArray[Any]) -> None:
+    with pytest.raises(BadImageError, match=r"x: an array of .*uint8 \[height, width\] or, as RGB"):
+        encode_image(array, "x")
+
+
+def test_an_array_is_encoded_without_loss() -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (20, 30), np.uint8)
+    png = encode_image(grey, "x")
+    np.testing.assert_array_equal(cv2.imdecode(np.frombuffer(png, np.uint8), 0), grey)
+
+
+class TestExplain:
+    ANSWER = {"probability": [0.5], "decision": [1], "label": ["P"]}
+
+    def test_needs_one_map_per_probability(self) -> None:
+        heatmap = np.zeros((1, 2, 3, 4))
+        predictor = AnswersWith(**self.ANSWER, heatmap=heatmap, overlay_png_bytes=[b"p"])
+        with pytest.raises(ModelContractError, match=r"heatmap has shape \[1, 2, 3, 4\]"):
+            predictor.explain([b"x"])
+
+    def test_a_map_that_is_not_finite_is_a_failure(self) -> None:
+        heatmap = np.full((1, 3, 4), np.nan)
+        predictor = AnswersWith(**self.ANSWER, heatmap=heatmap, overlay_png_bytes=[b"p"])
+        with pytest.raises(BadImageError, match="heat map is not finite"):
+            predictor.explain([b"x"])
+
+    def test_names_missing_outputs(self) -> None:
+        with pytest.raises(MissingOutputError, match="lacks heatmap, overlay_png_bytes; it has"):
+            AnswersWith(**self.ANSWER).explain([b"x"])
+
+    def test_keeps_the_bytes_of_a_picture_whatever_they_end_in(self) -> None:
+        heatmap = np.zeros((1, 3, 4))
+        predictor = AnswersWith(**self.ANSWER, heatmap=heatmap, overlay_png_bytes=[b"p\0\0"])
+        assert predictor.explain([b"x"])[0].overlay_png == b"p\0\0"
