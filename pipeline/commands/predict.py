@@ -7,24 +7,26 @@ a server that does not answer.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from components.disclaimer import DISCLAIMER
-
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from serving.prediction import FindingsPrediction, Outcome, Prediction, Predictor
+    from serving.prediction import Predictor
 
 RUNS_DIR = Path("runs")
 MODEL_NAME = "cxr"
 INPUT_ERROR = 2
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the answers come from, and what files of them call it."""
+
+    predictor: Predictor
+    identity: str
 
 
 @click.command()
@@ -39,13 +41,43 @@ INPUT_ERROR = 2
     help="A model version's folder, a folder of versions, or a run's folder. "
     "[default: what was last pushed under ./runs]",
 )
-@click.option("--server", metavar="HOST:PORT", help="Ask this TensorFlow Serving instead.")
+@click.option("--server", metavar="HOST:PORT", help="Ask this model server instead.")
 @click.option("--rest", is_flag=True, help="Speak REST to the server, not gRPC.")
+@click.option("--version", type=int, help="Of the served model. [default: the latest]")
+@click.option("--label", help="Of the version of the served model, such as stable.")
+@click.option("--tls", is_flag=True, help="Encrypt the connection to the server.")
+@click.option(
+    "--root-certificates",
+    type=click.Path(path_type=Path),
+    help="PEM file to know the server by; implies --tls. [default: the system's]",
+)
+@click.option(
+    "--explain",
+    "explain_to",
+    metavar="PNG",
+    type=click.Path(path_type=Path),
+    help="Draw where the model found it; a folder of pictures for several images.",
+)
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the answers to FILE.csv as they come, or in the end to FILE.json. What FILE.csv "
+    "tells of already is skipped.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
 def predict(
-    images: tuple[Path, ...], model_dir: Path | None, server: str | None, rest: bool, as_json: bool
+    images: tuple[Path, ...],
+    model_dir: Path | None,
+    server: str | None,
+    explain_to: Path | None,
+    out: Path | None,
+    as_json: bool,
+    **connection: Any,
 ) -> None:
-    """Predict pneumonia, or all findings, on chest X-rays: PNG or JPEG files, or folders of them.
+    """Predict pneumonia, or all findings, on chest X-rays.
+
+    IMAGE is a PNG, JPEG or DICOM file, or a folder of them.
 
     Research and education only: not a diagnostic device.
 
@@ -53,27 +85,36 @@ def predict(
     """
     if server and model_dir:
         raise click.UsageError("--model and --server exclude each other.")
-    if rest and not server:
-        raise click.UsageError("--rest needs --server.")
+    for name, value in connection.items():
+        if value is not None and value is not False and not server:
+            raise click.UsageError(f"--{name.replace('_', '-')} needs --server.")
+    if out and out.suffix.lower() not in (".csv", ".json"):
+        raise click.BadParameter(f"{out}: must end in .csv or .json", param_hint="--out")
 
     # Here, not above: the command's help should not wait for NumPy and gRPC.
+    from pipeline.answers import Answers
     from serving.prediction import ImagesNotFoundError, PredictionError, find_images
+    from serving.results_file import ResultsFileError
 
     try:
         paths = find_images(images)
     except ImagesNotFoundError as error:
         raise click.BadParameter(str(error), param_hint="IMAGE") from error
-    predictor = _client(server, rest=rest) if server else _local(model_dir)
     try:
-        with predictor:
-            outcome = predictor.predict_files(paths)
+        source = _client(server, **connection) if server else _local(model_dir)
+        with source.predictor as predictor:
+            answers = Answers(predictor, source.identity, paths)
+            if explain_to:
+                answers.draw_to(explain_to)
+            if out:
+                answers.write_to(out)
+            outcome = answers.get()
+    except ResultsFileError as error:
+        raise click.BadParameter(str(error), param_hint="--out") from error
     except PredictionError as error:
         raise click.ClickException(str(error)) from error
 
-    if as_json:
-        click.echo(_as_json(predictor, outcome))
-    else:
-        _print_table(predictor, outcome)
+    answers.show(as_json=as_json)
     if outcome.failures:
         for failure in outcome.failures:
             click.echo(f"Not predicted: {failure}", err=True)
@@ -95,8 +136,8 @@ def newest_pushed_model(runs_dir: Path) -> Path | None:
     )
 
 
-def _local(model_dir: Path | None) -> Predictor:
-    from serving.prediction import ModelNotFoundError, PredictionError
+def _local(model_dir: Path | None) -> Source:
+    from serving.prediction import ModelNotFoundError
     from serving.saved_model import SavedModelPredictor
 
     if model_dir is None:
@@ -108,84 +149,31 @@ def _local(model_dir: Path | None) -> Predictor:
             )
         click.echo(f"Using {model_dir}, the model pushed last.", err=True)
     try:
-        return SavedModelPredictor(model_dir)
+        predictor = SavedModelPredictor(model_dir)
     except ModelNotFoundError as error:
         raise click.BadParameter(str(error), param_hint="--model") from error
-    except PredictionError as error:
-        raise click.ClickException(str(error)) from error
+    return Source(predictor, str(predictor.model_dir))
 
 
-def _client(address: str, *, rest: bool) -> Predictor:
+def _client(
+    address: str,
+    *,
+    rest: bool,
+    version: int | None,
+    label: str | None,
+    tls: bool,
+    root_certificates: Path | None,
+) -> Source:
+    """A client of one version, so that a swap on the server does not mix two models' answers."""
     from serving.client import GrpcClient, RestClient
 
+    kind = RestClient if rest else GrpcClient
+    security = root_certificates or tls
     try:
-        return RestClient(address) if rest else GrpcClient(address)
+        asked = kind(address, version=version, version_label=label, tls=security)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--server") from error
-
-
-def _as_json(predictor: Predictor, outcome: Outcome) -> str:
-    from serving.prediction import FindingsPrediction
-
-    threshold: dict[str, Any] = {"threshold": predictor.threshold}
-    if any(isinstance(one, FindingsPrediction) for one in outcome.predictions):
-        threshold = {"thresholds": dict(predictor.thresholds)}
-    return json.dumps({"model": predictor.model, **threshold, **asdict(outcome)}, indent=2)
-
-
-def _print_table(predictor: Predictor, outcome: Outcome) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from serving.prediction import FindingsPrediction
-
-    console = Console(highlight=False)
-    if outcome.predictions:
-        table = Table("File", box=None, header_style="bold", pad_edge=False)
-        table.columns[0].overflow = "fold"
-        if isinstance(outcome.predictions[0], FindingsPrediction):
-            table.add_column("Finding")
-        table.add_column("Probability", justify="right")
-        table.add_column("Threshold", justify="right")
-        table.add_column("Decision")
-        for prediction in outcome.predictions:
-            if isinstance(prediction, FindingsPrediction):
-                _add_findings(table, prediction, predictor.thresholds)
-            else:
-                _add_decision(table, prediction, predictor.threshold)
-        console.print(table)
-    console.print(DISCLAIMER)
-
-
-# Text, because the name of a file, or of a class, may hold what rich would read as markup.
-
-
-def _add_decision(table: Table, prediction: Prediction, threshold: float | None) -> None:
-    from rich.text import Text
-
-    table.add_row(
-        Text(prediction.source),
-        f"{prediction.probability:.4f}",
-        _shown(threshold),
-        Text(f"{prediction.label} ({prediction.decision})"),
-    )
-
-
-def _add_findings(
-    table: Table, prediction: FindingsPrediction, thresholds: Mapping[str, float]
-) -> None:
-    from rich.text import Text
-
-    for number, finding in enumerate(prediction.findings):
-        table.add_row(
-            Text("" if number else prediction.source),
-            Text(finding.name),
-            f"{finding.probability:.4f}",
-            _shown(thresholds.get(finding.name)),
-            f"{'present' if finding.decision else 'absent'} ({finding.decision})",
-            style="bold" if finding.decision else None,
-        )
-
-
-def _shown(threshold: float | None) -> str:
-    return "-" if threshold is None else f"{threshold:.4f}"
+    with asked:
+        served = asked.served_version()
+    predictor = kind(address, version=served, tls=security)
+    return Source(predictor, f"{predictor.target.model_name} version {served}")

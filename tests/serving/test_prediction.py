@@ -3,7 +3,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from serving.prediction import (
     BadImageError,
@@ -17,7 +20,9 @@ from serving.prediction import (
     Prediction,
     PredictionError,
     Predictor,
+    encode_image,
     find_images,
+    quality,
     read_image,
     refusal,
 )
@@ -34,7 +39,7 @@ class FakePredictor(Predictor):
         super().__init__("fake", **options)
         self.batches: list[int] = []
 
-    def run(self, images: Sequence[bytes]) -> Mapping[str, Any]:
+    def run(self, images: Sequence[bytes], signature: str = "serving_default") -> Mapping[str, Any]:
         self.batches.append(len(images))
         if any(b"bad" in image for image in images):
             raise BatchRefusedError("no image at all")
@@ -53,19 +58,19 @@ class AnswersWith(Predictor):
         super().__init__("fixed")
         self.outputs = outputs
 
-    def run(self, images: Sequence[bytes]) -> Mapping[str, Any]:
+    def run(self, images: Sequence[bytes], signature: str = "serving_default") -> Mapping[str, Any]:
         return self.outputs
 
 
 class TestFindImages:
     def test_lists_folders_recursively_sorted_and_in_either_case(self, tmp_path: Path) -> None:
-        for name in ("b.PNG", "a.jpeg", "notes.txt", "sub/c.Jpg", "sub/d.dcm"):
+        for name in ("b.PNG", "a.jpeg", "notes.txt", "sub/c.Jpg", "sub/d.dcm", "sub/e.tif"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_bytes(PNG)
 
         names = [str(path.relative_to(tmp_path)) for path in find_images([tmp_path])]
 
-        assert names == ["a.jpeg", "b.PNG", "sub/c.Jpg"]
+        assert names == ["a.jpeg", "b.PNG", "sub/c.Jpg", "sub/d.dcm"]
 
     def test_keeps_the_order_of_files_as_given_and_lists_each_once(self, tmp_path: Path) -> None:
         a, b = tmp_path / "a.png", tmp_path / "b.png"
@@ -95,7 +100,9 @@ class TestFindImages:
 
     def test_names_a_folder_without_images(self, tmp_path: Path) -> None:
         (tmp_path / "notes.txt").write_text("x")
-        with pytest.raises(ImagesNotFoundError, match=rf"{tmp_path.name}: no \.png"):
+        with pytest.raises(
+            ImagesNotFoundError, match=rf"{tmp_path.name}: no image in this folder .*\.dcm.*\.png"
+        ):
             find_images([tmp_path])
 
 
@@ -111,7 +118,6 @@ class TestReadImage:
         [
             (b"just some notes", "text"),
             (b"", "an empty file"),
-            (b"\0" * 128 + b"DICM", "a DICOM file"),
             (b"GIF89a", "a GIF"),
             (b"\xfe\xed\xfa\xce", "data of an unknown kind"),
         ],
@@ -123,7 +129,7 @@ class TestReadImage:
         path.write_bytes(content)
 
         with pytest.raises(
-            BadImageError, match=rf"x\.jpeg: not a PNG or JPEG image but {kind}; "
+            BadImageError, match=rf"x\.jpeg: not a PNG, JPEG or DICOM image but {kind}; "
         ) as e:
             read_image(path)
 
@@ -152,7 +158,7 @@ class TestPredict:
         (prediction,) = FakePredictor().predict([b"x" * 60], ["a.png"])
 
         assert prediction == Prediction("a.png", 0.05999999865889549, 1, "PNEUMONIA")
-        assert [type(v) for v in vars(prediction).values()] == [str, float, int, str]
+        assert [type(v) for v in vars(prediction).values()] == [str, float, int, str, tuple]
 
     def test_asks_nothing_for_no_images(self) -> None:
         predictor = FakePredictor()
@@ -238,7 +244,8 @@ class TestPredictFiles:
         assert [Path(p.source).name for p in outcome.predictions] == ["a", "d"]
         assert [Path(f.source).name for f in outcome.failures] == ["b", "c", "gone"]
         assert [f.reason.split(":")[0] for f in outcome.failures] == [
-            "not a PNG or JPEG image but text; convert it to 8-bit PNG or JPEG, or leave it out",
+            "not a PNG, JPEG or DICOM image but text; convert it to 8-bit PNG or JPEG, or leave "
+            "it out",
             "the model cannot use this image",
             "cannot be read",
         ]
@@ -294,3 +301,57 @@ def test_refusal_keeps_the_cause_alone(message: str, cause: str) -> None:
 
 def test_a_failure_reads_as_a_sentence() -> None:
     assert str(Failure("a.png", "is empty")) == "a.png: is empty"
+
+
+def test_quality_codes_have_sentences() -> None:
+    assert quality.codes_in("") == ()
+    assert quality.codes_in("colour,unlike_training") == ("colour", "unlike_training")
+    known, new = quality.sentences(["blank", "of_a_hand"])
+    assert known.startswith("The image is blank")
+    assert new == "The model warns of this image: of_a_hand."
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((4, 4)),
+        np.zeros((4, 4, 2), np.uint8),
+        np.zeros(4, np.uint8),
+        np.zeros((0, 4), "u1"),
+    ],
+    ids=lambda array: f"{array.dtype}{array.shape}",
+)
+def test_an_array_that_is_no_image_is_described(array: NDArray[Any]) -> None:
+    with pytest.raises(BadImageError, match=r"x: an array of .*uint8 \[height, width\] or, as RGB"):
+        encode_image(array, "x")
+
+
+def test_an_array_is_encoded_without_loss() -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (20, 30), np.uint8)
+    png = encode_image(grey, "x")
+    np.testing.assert_array_equal(cv2.imdecode(np.frombuffer(png, np.uint8), 0), grey)
+
+
+class TestExplain:
+    ANSWER = {"probability": [0.5], "decision": [1], "label": ["P"]}
+
+    def test_needs_one_map_per_probability(self) -> None:
+        heatmap = np.zeros((1, 2, 3, 4))
+        predictor = AnswersWith(**self.ANSWER, heatmap=heatmap, overlay_png_bytes=[b"p"])
+        with pytest.raises(ModelContractError, match=r"heatmap has shape \[1, 2, 3, 4\]"):
+            predictor.explain([b"x"])
+
+    def test_a_map_that_is_not_finite_is_a_failure(self) -> None:
+        heatmap = np.full((1, 3, 4), np.nan)
+        predictor = AnswersWith(**self.ANSWER, heatmap=heatmap, overlay_png_bytes=[b"p"])
+        with pytest.raises(BadImageError, match="heat map is not finite"):
+            predictor.explain([b"x"])
+
+    def test_names_missing_outputs(self) -> None:
+        with pytest.raises(MissingOutputError, match="lacks heatmap, overlay_png_bytes; it has"):
+            AnswersWith(**self.ANSWER).explain([b"x"])
+
+    def test_keeps_the_bytes_of_a_picture_whatever_they_end_in(self) -> None:
+        heatmap = np.zeros((1, 3, 4))
+        predictor = AnswersWith(**self.ANSWER, heatmap=heatmap, overlay_png_bytes=[b"p\0\0"])
+        assert predictor.explain([b"x"])[0].overlay_png == b"p\0\0"

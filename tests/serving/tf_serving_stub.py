@@ -6,6 +6,7 @@ against their own assumptions.
 """
 
 import base64
+import functools
 import json
 import re
 import threading
@@ -18,12 +19,17 @@ from urllib.parse import unquote
 import grpc
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
 
 HTTP_STATUS = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
     grpc.StatusCode.FAILED_PRECONDITION: 400,
     grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
     grpc.StatusCode.INTERNAL: 500,
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
@@ -37,6 +43,9 @@ class StatusError(Exception):
         self.message = message
 
 
+_load = functools.cache(tf.saved_model.load)
+
+
 class TFServingStub:
     """Serves the versions of one model on free loopback ports, inside a `with` block.
 
@@ -44,6 +53,8 @@ class TFServingStub:
       delay: seconds that every prediction takes longer; settable while it runs.
       rest_timeout: seconds after which REST answers 504 instead.
       failure: raised instead of predicting, when set.
+      failures: so many predictions fail so, from now on; all when None.
+      most_running: the most predictions that ran at once.
       served_versions: the version of every answered request, in order.
       batch_sizes: the number of images in every request that reached the model.
       rest_connections: how many connections the REST port has accepted.
@@ -52,16 +63,18 @@ class TFServingStub:
     def __init__(self, base_dir: Path, *, name: str = "cxr", labels: dict[str, int] | None = None):
         self.name = name
         self.labels = labels or {}
-        self.versions = {
-            int(path.name): tf.saved_model.load(str(path)) for path in base_dir.iterdir()
-        }
+        self.versions = {int(path.name): _load(str(path)) for path in base_dir.iterdir()}
         self.delay = 0.0
         self.rest_timeout = 30.0
         self.failure: StatusError | None = None
+        self.failures: int | None = None
+        self.most_running = 0
+        self._running = 0
         self.served_versions: list[int] = []
         self.batch_sizes: list[int] = []
         self.rest_connections = 0
         self._closing = threading.Event()
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self._grpc = grpc.server(
@@ -106,12 +119,22 @@ class TFServingStub:
     def signature(self, version: int, name: str) -> Any:
         return self.versions[version].signatures[name or "serving_default"]
 
+    def _fail(self) -> None:
+        if self.failure and self.failures != 0:
+            self.failures = self.failures and self.failures - 1
+            raise self.failure
+
     def predict(self, version: int, signature: Any, inputs: dict[str, Any]) -> dict[str, Any]:
         self.batch_sizes += [len(value) for value in inputs.values()]
-        if self.delay:
-            self._closing.wait(self.delay)
-        if self.failure:
-            raise self.failure
+        with self._lock:
+            self._running += 1
+            self.most_running = max(self.most_running, self._running)
+        try:
+            if self.delay:
+                self._closing.wait(self.delay)
+            self._fail()
+        finally:
+            self._running -= 1
         required = set(signature.structured_input_signature[1])
         if set(inputs) != required:
             raise StatusError(
@@ -142,11 +165,7 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     ) -> predict_pb2.PredictResponse:
         spec = request.model_spec
         try:
-            version = self.stub.find_version(
-                spec.name,
-                spec.version.value if spec.HasField("version") else None,
-                spec.version_label if spec.HasField("version_label") else None,
-            )
+            version = self.version_of(spec)
             try:
                 signature = self.stub.signature(version, spec.signature_name)
             except KeyError as error:
@@ -166,6 +185,23 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
         return response
 
+    def GetModelMetadata(  # noqa: N802
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        try:
+            response.model_spec.version.value = self.version_of(request.model_spec)
+        except StatusError as error:
+            context.abort(error.code, error.message)
+        return response
+
+    def version_of(self, spec: Any) -> int:
+        return self.stub.find_version(
+            spec.name,
+            spec.version.value if spec.HasField("version") else None,
+            spec.version_label if spec.HasField("version_label") else None,
+        )
+
 
 class _RestServer(ThreadingHTTPServer):
     daemon_threads = True
@@ -182,6 +218,8 @@ class RestHandler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         stub = self.server.stub
+        if self.path.endswith("/metadata"):
+            return self.metadata()
         if self.path != f"/v1/models/{stub.name}":
             return self.reply(404, {"error": f"Could not find any versions of model {self.path}"})
         statuses = [
@@ -194,6 +232,14 @@ class RestHandler(BaseHTTPRequestHandler):
         ]
         return self.reply(200, {"model_version_status": statuses})
 
+    def metadata(self) -> None:
+        try:
+            name, version = self.served("/metadata")
+        except StatusError as error:
+            return self.reply(HTTP_STATUS[error.code], {"error": error.message})
+        spec = {"name": name, "signature_name": "", "version": str(version)}
+        return self.reply(200, {"model_spec": spec, "metadata": {}})
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         try:
@@ -204,15 +250,7 @@ class RestHandler(BaseHTTPRequestHandler):
 
     def predictions(self, body: bytes) -> list[Any]:
         stub = self.server.stub
-        route = re.fullmatch(
-            r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?:predict", self.path
-        )
-        if not route:
-            raise StatusError(
-                grpc.StatusCode.INVALID_ARGUMENT, f"Malformed request: POST {self.path}"
-            )
-        name, version, label = (part and unquote(part) for part in route.groups())
-        found = stub.find_version(name, int(version) if version else None, label)
+        _, found = self.served(":predict")
         request = json.loads(body)
         try:
             signature = stub.signature(found, request.get("signature_name", ""))
@@ -230,11 +268,22 @@ class RestHandler(BaseHTTPRequestHandler):
         if stub.delay > stub.rest_timeout:
             raise StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, "Timed out in the session.")
         outputs = stub.predict(found, signature, {only_input: values})
-        columns = {key: [_json_value(v) for v in value] for key, value in outputs.items()}
+        columns = {key: [_json_value(key, v) for v in value] for key, value in outputs.items()}
         if len(columns) == 1:
             return next(iter(columns.values()))
         rows = zip(*columns.values(), strict=True)
         return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def served(self, suffix: str) -> tuple[str, int]:
+        route = re.fullmatch(
+            rf"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?{suffix}", self.path
+        )
+        if not route:
+            raise StatusError(
+                grpc.StatusCode.INVALID_ARGUMENT, f"Malformed request: {self.command} {self.path}"
+            )
+        name, version, label = (part and unquote(part) for part in route.groups())
+        return name, self.server.stub.find_version(name, int(version) if version else None, label)
 
     def reply(self, status: int, content: dict[str, Any]) -> None:
         body = json.dumps(content, indent=1).encode()
@@ -248,10 +297,11 @@ class RestHandler(BaseHTTPRequestHandler):
         """Says nothing: the tests look at answers."""
 
 
-def _json_value(value: Any) -> Any:
+def _json_value(name: str, value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        return [_json_value(one) for one in value]
+        return [_json_value(name, one) for one in value]
     if isinstance(value, bytes):
-        return value.decode()
+        is_binary = name.endswith("_bytes")
+        return {"b64": base64.b64encode(value).decode()} if is_binary else value.decode()
     # The shortest text that is this float32, as the real server prints.
     return float(str(value)) if isinstance(value, np.floating) else value.item()

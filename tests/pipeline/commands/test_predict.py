@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import shutil
@@ -5,7 +6,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import cv2
+import grpc
 import pytest
 from click.testing import CliRunner, Result
 
@@ -15,18 +19,25 @@ from pipeline.commands.predict import newest_pushed_model, predict
 from serving.client import DEFAULT_MODEL_NAME
 from serving.prediction import PredictionError
 from serving.saved_model import SavedModelPredictor
-from tests.serving.tf_serving_stub import TFServingStub
+from tests.components.example_gen.dicom_samples import dicom, film
+from tests.serving.tf_serving_stub import StatusError, TFServingStub
 from tests.serving.tiny_model import (
     FINDINGS,
     THRESHOLD,
     UNDECODABLE_PNG,
     encoded_image,
     expected_probability,
+    export_tiny_model,
 )
 
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(predict, [str(argument) for argument in arguments])
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.fixture
@@ -92,7 +103,9 @@ class TestJson:
         assert answer["failures"] == []
         files = sorted(images.iterdir())
         expected = SavedModelPredictor(tiny_model_dir).predict_files(files).predictions
-        assert answer["predictions"] == [vars(prediction) for prediction in expected]
+        assert answer["predictions"] == [
+            vars(prediction) | {"quality": list(prediction.quality)} for prediction in expected
+        ]
 
     def test_a_process_writes_nothing_else(self, images: Path, tiny_model_dir: Path) -> None:
         code = """
@@ -203,7 +216,10 @@ class TestBadImages:
 
         assert result.exit_code == 2
         assert "PNEUMONIA" in result.stdout
-        assert f"Not predicted: {mixed / 'notes.jpeg'}: not a PNG or JPEG image" in result.stderr
+        assert (
+            f"Not predicted: {mixed / 'notes.jpeg'}: not a PNG, JPEG or DICOM image"
+            in result.stderr
+        )
         assert f"Not predicted: {mixed / 'broken.png'}: the model cannot use" in result.stderr
 
     def test_over_a_server_too(self, mixed: Path, server: TFServingStub) -> None:
@@ -266,6 +282,121 @@ class TestDefaultModel:
 
     def test_has_the_name_that_servers_are_asked_for(self) -> None:
         assert command.MODEL_NAME == DEFAULT_MODEL_NAME
+
+
+class TestFiles:
+    """--out and --explain."""
+
+    def test_csv_is_gone_on_with(self, images: Path, tiny_model_dir: Path, tmp_path: Path) -> None:
+        (images / "broken.png").write_bytes(UNDECODABLE_PNG)
+        out = tmp_path / "out" / "results.csv"
+
+        first = run(images, "--model", tiny_model_dir, "--out", out)
+        assert first.exit_code == 2
+        assert "3 images found: 2 predicted, 1 failed, 0 skipped" in first.stdout
+        assert DISCLAIMER in first.stdout
+
+        out.write_bytes(out.read_bytes()[:-5])
+        (images / "new.png").write_bytes(encoded_image(100))
+        second = run(images, "--model", tiny_model_dir, "--out", out)
+        assert second.exit_code == 0
+        assert "4 images found: 2 predicted, 0 failed, 2 skipped" in second.stdout
+        assert sorted(row["file"] for row in rows(out)) == sorted(map(str, images.iterdir()))
+
+    def test_csv_of_another_version_is_refused(
+        self, images: Path, tiny_model_dir: Path, server: TFServingStub, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "results.csv"
+        assert run(images, "--model", tiny_model_dir, "--out", out).exit_code == 0
+        before = out.read_bytes()
+
+        result = run(images, "--server", server.grpc_address, "--out", out)
+
+        assert result.exit_code == 2
+        assert "Invalid value for --out" in result.stderr
+        assert "not by cxr version 1" in result.stderr
+        assert out.read_bytes() == before
+
+    def test_csv_over_either_protocol_is_of_one_version(
+        self, images: Path, server: TFServingStub, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "results.csv"
+        run(images / "dark.png", "--server", server.grpc_address, "--out", out)
+        run(images, "--server", server.rest_address, "--rest", "--version", "1", "--out", out)
+        assert [row["model"] for row in rows(out)] == ["cxr version 1"] * 2
+
+    def test_what_was_answered_before_the_server_fell_silent_is_kept(
+        self, images: Path, server: TFServingStub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number in range(10):
+            (images / f"{number}.png").write_bytes(encoded_image(number))
+        predict_batch = server.predict
+
+        def fails_in_the_end(*arguments: Any) -> Any:
+            if server.served_versions:
+                raise StatusError(grpc.StatusCode.INTERNAL, "out of luck")
+            return predict_batch(*arguments)
+
+        monkeypatch.setattr(server, "predict", fails_in_the_end)
+        out = tmp_path / "results.csv"
+        result = run(images, "--server", server.grpc_address, "--out", out)
+        assert result.exit_code == 1
+        assert "out of luck" in result.stderr
+        assert 0 < len(rows(out)) < 12
+
+    def test_json_is_written_whole(
+        self, images: Path, tiny_model_dir: Path, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out" / "results.json"
+        result = run(images, "--model", tiny_model_dir, "--out", out)
+        assert result.exit_code == 0, result.output
+        assert len(json.loads(out.read_text())["predictions"]) == 2
+        assert [path.name for path in out.parent.iterdir()] == ["results.json"]
+
+    def test_an_image_is_explained(
+        self, images: Path, tiny_model_dir: Path, server: TFServingStub, tmp_path: Path
+    ) -> None:
+        for where in (["--model", tiny_model_dir], ["--server", server.rest_address, "--rest"]):
+            picture = tmp_path / "new" / "explained.png"
+            result = run(images / "dark.png", *where, "--explain", picture)
+            assert result.exit_code == 0, result.output
+            assert "NORMAL (0)" in result.stdout
+            assert "Warning: " in result.stdout
+            assert cv2.imread(str(picture)).shape[1] == 1800
+            picture.unlink()
+
+    def test_several_images_are_explained_into_a_folder(
+        self, images: Path, tiny_multi_label_dir: Path, tmp_path: Path
+    ) -> None:
+        (images / "sub").mkdir()
+        (images / "sub" / "film.dcm").write_bytes(dicom(film(bits=8)))
+        result = run(images, "--model", tiny_multi_label_dir, "--explain", tmp_path / "drawn")
+        assert result.exit_code == 0, result.output
+        drawn = {
+            str(p.relative_to(tmp_path / "drawn")) for p in (tmp_path / "drawn").rglob("*.png")
+        }
+        assert drawn == {"bright[bold].jpeg.png", "dark.png.png", "sub/film.dcm.png"}
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--out", "results.xlsx"], r"must end in .csv or .json"),
+            (["--explain", "picture.jpeg"], r"must end in .png"),
+            (["--version", "0"], "--version needs --server"),
+        ],
+    )
+    def test_options_that_cannot_be(
+        self, images: Path, tiny_model_dir: Path, options: list[str], message: str
+    ) -> None:
+        result = run(images / "dark.png", "--model", tiny_model_dir, *options)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert message in result.stderr
+
+    def test_a_model_without_explanations(self, images: Path, tmp_path: Path) -> None:
+        export_tiny_model(tmp_path / "1", explains=False)
+        result = run(images, "--model", tmp_path, "--explain", tmp_path / "drawn")
+        assert result.exit_code == 1
+        assert "no signature explain" in result.stderr
 
 
 class TestErrors:
