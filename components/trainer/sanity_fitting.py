@@ -16,8 +16,8 @@ from components.trainer.input_sanity import Limits, Reference
 LEVEL = 0.01
 # How much layouts weigh beside embeddings, in squares of their mean distances.
 _LAYOUT_WEIGHT = 0.6
-# A film must be near one of these groups. A centre is the mean of at least two films: no single
-# patient's is in the model.
+# A film must be near one of these groups. A centre is the mean of at least two films: no single one
+# is in the model.
 _MOST_GROUPS = 64
 _FEWEST_IN_GROUP = 2
 # With a weaker correlation among films, a negative is not told from what is merely unusual.
@@ -49,10 +49,10 @@ def fit_sanity(
     """Make the reference of training films, and set the limits on validation films.
 
     The distance is that to the nearest of at most 64 groups of training films (k-means) in
-    embedding and layout. A single Gaussian (Mahalanobis distance, Lee et al. 2018) took films on
-    their side, and quarters of films, for films: those of children and adults, collimated or not,
-    are no single cloud. The nearest single film (Sun et al. 2022) tells as much as the nearest
-    group, and would put patients' films into the model.
+    embedding and layout. A single Gaussian (principal components with their residual; Lee et al.
+    2018) let more NIH films on their side, and more quarters of them, pass. The nearest single film
+    (Sun et al. 2022) tells as much as the nearest group, and would put patients' films into the
+    model.
 
     Limits of colour and contrast are those of the ingest, unless validation films exceed them. A
     film's negative has minus its correlation with the mean film: the limit lies half-way between
