@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ _SOURCES = {".py", _TEMPLATE, ".pbtxt", ".js"}
 _PAGE = ("page.py", "page.html.jinja")
 
 
-def source_digest(*nodes: str, packages: Iterable[str] = ()) -> str:
+def source_digest(*nodes: str, packages: Iterable[str] = (), modules: Iterable[str] = ()) -> str:
     """A hexadecimal digest of the source files of some nodes, not of folders within them.
 
     To a node with a template belongs what all pages share.
@@ -28,13 +29,20 @@ def source_digest(*nodes: str, packages: Iterable[str] = ()) -> str:
       *nodes: folders in `components/`, such as `trainer` or `example_gen/images`; name the node's
         own and those it calls.
       packages: libraries on whose versions the node's output depends.
+      modules: modules outside `components/` that it calls, such as `serving.dicom_image`.
 
     Raises:
-      ValueError: if there is no such folder.
+      ValueError: if there is no such folder, or no such module.
     """
     digest = hashlib.sha256()
     for package in packages:
         digest.update(f"{package}=={importlib.metadata.version(package)}\n".encode())
+    for module in sorted(modules):
+        spec = importlib.util.find_spec(module)
+        if spec is None or spec.origin is None:
+            raise ValueError(f"no module {module!r}")
+        digest.update(module.encode())
+        digest.update(Path(spec.origin).read_bytes())
     for node in sorted(nodes):
         folder = _COMPONENTS / node
         if not folder.is_dir():

@@ -12,6 +12,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -158,9 +160,9 @@ def _show(axes: Axes, pixels: NDArray[np.uint8], title: str) -> None:
 def _colour_bar(axes: Axes, explanation: Explanation, meaning: Meaning) -> None:
     name = explanation.explained or next(iter(meaning.references), "")
     reference = meaning.references.get(name)
-    scale = mpl.colors.Normalize(0, 1 if reference is None else reference)
-    bar = mpl.colorbar.ColorbarBase(axes, cmap=mpl.colormaps[_COLOURS], norm=scale)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    scale = Normalize(0, 1 if reference is None else reference)
+    bar = Colorbar(axes, cmap=mpl.colormaps[_COLOURS], norm=scale)
+    bar.outline.set_visible(False)
     axes.tick_params(labelsize=8, colors=_FAINT)
     unit = "in logits"
     if reference is None:
@@ -174,7 +176,7 @@ def _bars(axes: Axes, answer: FindingsPrediction, meaning: Meaning) -> None:
     rows = np.arange(len(answer.findings))
     values = [finding.probability for finding in answer.findings]
     axes.barh(rows, values, height=0.62, color=[_colour(f.decision) for f in answer.findings])
-    for row, finding in zip(rows, answer.findings, strict=True):
+    for row, finding in enumerate(answer.findings):
         threshold = meaning.thresholds.get(finding.name)
         if threshold is not None:
             axes.plot([threshold] * 2, [row - 0.42, row + 0.42], color=_INK, linewidth=1.5)

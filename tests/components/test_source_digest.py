@@ -89,6 +89,20 @@ def test_the_order_of_the_nodes_does_not_matter() -> None:
     assert source_digest(*NODES) == source_digest(*reversed(NODES))
 
 
+def test_a_module_elsewhere_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere.py").write_text("a = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = source_digest("transform", modules=["elsewhere"])
+    assert before != source_digest("transform")
+    (tmp_path / "elsewhere.py").write_text("a = 2")
+    assert source_digest("transform", modules=["elsewhere"]) != before
+
+
+def test_no_such_module() -> None:
+    with pytest.raises(ValueError, match="no module 'elsewhere_too'"):
+        source_digest("transform", modules=["elsewhere_too"])
+
+
 def test_no_such_node() -> None:
     with pytest.raises(ValueError, match="no node 'transfrom'"):
         source_digest("transfrom")

@@ -1,4 +1,6 @@
 import asyncio
+import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -324,6 +326,41 @@ class TestRetries:
         assert [failure.source for failure in e.value.failures] == ["b"]
         assert "larger than max" in str(e.value)
         assert server.batch_sizes == [1, 1]
+
+
+class TestEncryption:
+    @pytest.fixture(scope="class")
+    def certificate(self, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+        """A private key and its own certificate, for the loopback address."""
+        if shutil.which("openssl") is None:
+            pytest.skip("no openssl on this machine")
+        folder = tmp_path_factory.mktemp("tls")
+        key, certificate = folder / "key.pem", folder / "certificate.pem"
+        command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext"
+        names = ["subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", certificate]
+        subprocess.run([*command.split(), *names], check=True, capture_output=True)
+        return key, certificate
+
+    @pytest.fixture(scope="class")
+    def encrypted(
+        self, two_versions_dir: Path, certificate: tuple[Path, Path]
+    ) -> Iterator[TFServingStub]:
+        with TFServingStub(two_versions_dir, tls=certificate) as stub:
+            yield stub
+
+    def test_by_a_certificate_that_the_client_is_given(
+        self, encrypted: TFServingStub, certificate: tuple[Path, Path], kind: str
+    ) -> None:
+        with client_of(encrypted, kind, tls=certificate[1]) as client:
+            assert client.predict([encoded_image(255)])[0].label == "PNEUMONIA"
+
+    @pytest.mark.parametrize("tls", [True, False])
+    def test_not_without(self, encrypted: TFServingStub, kind: str, tls: bool) -> None:
+        with (
+            client_of(encrypted, kind, tls=tls, attempts=2, timeout=5) as client,
+            pytest.raises(ServerUnreachableError),
+        ):
+            client.predict([encoded_image(255)])
 
 
 class TestErrors:

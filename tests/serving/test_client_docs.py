@@ -27,7 +27,8 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "films" / "notes.png").write_text("notes")
     # The command and the interpreter of this environment, by the names that users have for them.
     (tmp_path / "bin").mkdir()
-    for name, arguments in {"cxr": "-m pipeline.cli", "python": ""}.items():
+    command = "-c 'from pipeline.cli import main; main()'"
+    for name, arguments in {"cxr": command, "python": ""}.items():
         script = tmp_path / "bin" / name
         script.write_text(f'#!/bin/sh\nexec {sys.executable} {arguments} "$@"\n')
         script.chmod(0o755)

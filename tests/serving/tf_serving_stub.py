@@ -9,6 +9,7 @@ import base64
 import functools
 import json
 import re
+import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -60,9 +61,18 @@ class TFServingStub:
       rest_connections: how many connections the REST port has accepted.
     """
 
-    def __init__(self, base_dir: Path, *, name: str = "cxr", labels: dict[str, int] | None = None):
+    def __init__(
+        self,
+        base_dir: Path,
+        *,
+        name: str = "cxr",
+        labels: dict[str, int] | None = None,
+        tls: tuple[Path, Path] | None = None,
+    ):
+        """Loads the versions in a folder; `tls` names a private key and its certificate."""
         self.name = name
         self.labels = labels or {}
+        self.tls = tls
         self.versions = {int(path.name): _load(str(path)) for path in base_dir.iterdir()}
         self.delay = 0.0
         self.rest_timeout = 30.0
@@ -87,10 +97,14 @@ class TFServingStub:
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
             _PredictionService(self), self._grpc
         )
-        self.grpc_address = f"127.0.0.1:{self._grpc.add_insecure_port('127.0.0.1:0')}"
+        self.grpc_address = f"127.0.0.1:{self._grpc_port()}"
         self._grpc.start()
         self._rest = _RestServer(("127.0.0.1", 0), RestHandler)
         self._rest.stub = self
+        if self.tls:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(self.tls[1], self.tls[0])
+            self._rest.socket = context.wrap_socket(self._rest.socket, server_side=True)
         self.rest_address = f"127.0.0.1:{self._rest.server_port}"
         threading.Thread(target=self._rest.serve_forever, args=(0.02,), daemon=True).start()
         return self
@@ -100,6 +114,12 @@ class TFServingStub:
         self._rest.shutdown()
         self._rest.server_close()
         self._grpc.stop(None).wait()
+
+    def _grpc_port(self) -> int:
+        if not self.tls:
+            return self._grpc.add_insecure_port("127.0.0.1:0")
+        pair = (self.tls[0].read_bytes(), self.tls[1].read_bytes())
+        return self._grpc.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
 
     def find_version(self, name: str, version: int | None, label: str | None) -> int:
         if label is not None and name == self.name:
