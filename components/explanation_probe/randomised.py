@@ -64,7 +64,11 @@ def forget(classifier: keras.Model, backbone: str, seed: int) -> Iterator[str]:
 
 
 def _leaves(model: keras.Model) -> list[keras.Layer]:
-    return [one for one in model._flatten_layers() if not isinstance(one, keras.Model)]
+    """Layers in the order that data flows, those of nested networks in their place."""
+    found: list[keras.Layer] = []
+    for layer in model.layers:
+        found += _leaves(layer) if isinstance(layer, keras.Model) else [layer]
+    return found
 
 
 def _shuffled(value: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -310,8 +310,8 @@ class _Drawer:
             yield self._exhibit(
                 "Heat and boxes",
                 explanation_plots.localisation(found),
-                "Circles: the model’s maps. Squares: what reaches as much without a look at the "
-                "film: any place, its centre, and where other patients’ boxes are.",
+                "Circles: the model’s maps. Squares: what is reached without a look at the film, "
+                "by a random place, its centre, and where other patients have boxes.",
                 explanations.localisation(found),
                 wide=True,
             )

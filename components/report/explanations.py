@@ -18,7 +18,7 @@ _METHODS = {
 _FLOORS = {
     "random": "a random place",
     "centre": "the centre of the film",
-    "prior": "the place where other patients’ boxes are",
+    "prior": "the place where most other patients have boxes",
 }
 _ORDERS = {"random": "a random order", "centre": "an order from the centre"}
 
@@ -48,7 +48,8 @@ def sentences(measures: Measures) -> Iterator[str]:
     for faithful in measures.faithfulness:
         yield from _faithful(faithful)
     for check in measures.sanity:
-        yield f"{finding_name(check.finding).capitalize()}, {check.films} films: {check.sentence}"
+        verdict = check.sentence[:1].lower() + check.sentence[1:]
+        yield f"{finding_name(check.finding).capitalize()}, on {check.films} films: {verdict}"
 
 
 def localisation(measures: Measures) -> Table:
@@ -118,10 +119,10 @@ def _localised(one: Localisation) -> str:
         return f"{_name(one)}: not measured, since {one.unmeasured}."
     few = " So few films support no claim." if one.few else ""
     return (
-        f"{_name(one)}: of {count(one.films)} films of {count(one.patients)} patients, the hottest "
-        f"place lies in a box on a share of {pointing.model}. {_best(pointing, _FLOORS)} lies in "
-        f"one on {pointing.floors[pointing.best_floor]}: a lift of {signed(pointing.lift)}, "
-        f"{_verdict(pointing)}.{few}"
+        f"{_name(one)}: on {count(one.films)} films of {count(one.patients)} patients the map’s "
+        f"hottest place hits a box with a share of {pointing.model}. Without a look at the film, "
+        f"{_FLOORS[pointing.best_floor]} hits with {pointing.floors[pointing.best_floor]}: a lift "
+        f"of {signed(pointing.lift)}, {_verdict(pointing)}.{few}"
     )
 
 
@@ -137,11 +138,6 @@ def _faithful(one: Faithfulness) -> Iterator[str]:
             f"{each.floors[each.best_floor]}. That is {signed(each.lift)} in favour of the maps, "
             f"{_verdict(each)}."
         )
-
-
-def _best(one: Comparison, names: dict[str, str]) -> str:
-    name = names[one.best_floor]
-    return name[:1].upper() + name[1:]
 
 
 def _verdict(one: Comparison) -> str:

@@ -61,6 +61,7 @@ def _curves(axis: Axes, curves: Mapping[str, tuple[float, ...]], title: str, lab
             label={"heat": "hottest first", "centre": "from the centre"}.get(order, order),
         )
     axis.set(title=title, xlabel=label, xlim=(0, 1), ylim=(0, 1.02))
+    axis.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
     axis.grid()
 
 

@@ -20,8 +20,8 @@ from components.transform.preprocessing import preprocess
 from tests import examples
 
 SIDE = 96
-TRAINING = range(400)
-TEST = range(1000, 1120)
+TRAINING = range(300)
+TEST = range(1000, 1080)
 
 
 def label_of(number: int) -> int:
