@@ -93,7 +93,7 @@ class Sanity(Plain):
       films: whose maps are compared.
       between_films: rank correlation of the model's maps of different films.
       stages: from the head downwards.
-      passed: whether nothing much is left of the maps when all layers are randomised.
+      passed: whether little is left of the maps at the deepest stage where most films have heat.
       sentence: the verdict in words.
     """
 

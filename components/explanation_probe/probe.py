@@ -142,24 +142,36 @@ def measure_sanity(
         )
         for stage, maps in randomised.items()
     )
-    last = stages[-1].rank_correlation
     between = bootstrapped_mean(sanity.between_films(own), patients)
-    passed = last.upper < sanity.MOST_ALIKE
-    meaning = (
-        "the maps depend on what the network’s weights are"
-        if passed
-        else "the maps are not shown to depend on the network’s weights, rather than on the film "
-        "or the architecture alone"
-    )
+    passed, verdict = _verdict(stages, len(own))
     return Sanity(
         finding=name,
         films=len(own),
         between_films=between,
         stages=stages,
         passed=passed,
-        sentence=f"With {stages[-1].randomised} randomised, maps have a rank correlation of {last} "
-        f"with the model’s own, where {sanity.MOST_ALIKE:g} would be too much: {meaning}. Maps of "
-        f"different films have one of {between}.",
+        sentence=f"{verdict} Maps of different films have a rank correlation of {between}.",
+    )
+
+
+def _verdict(stages: Sequence[Stage], films: int) -> tuple[bool, str]:
+    """By the deepest stage at which most films still have heat: with nothing, nothing is alike."""
+    warm = [stage for stage in stages if 2 * stage.without_heat < films]
+    if not warm:
+        return False, "The maps of the randomised network have no heat: nothing can be compared."
+    deepest = warm[-1]
+    found = deepest.rank_correlation
+    passed = found.upper < sanity.MOST_ALIKE
+    meaning = (
+        "the maps depend on what the network’s weights are"
+        if passed
+        else "the maps are not shown to depend on the network’s weights, rather than on the film "
+        "or the architecture alone"
+    )
+    cold = "" if deepest is stages[-1] else "; of more layers, maps have no heat"
+    return passed, (
+        f"With {deepest.randomised} randomised, maps have a rank correlation of {found} with the "
+        f"model’s own, where {sanity.MOST_ALIKE:g} would be too much: {meaning}{cold}."
     )
 
 
