@@ -127,6 +127,13 @@ def _localised(one: Localisation) -> str:
 
 
 def _faithful(one: Faithfulness) -> Iterator[str]:
+    whole, blurred = (next(iter(one.deletion.values()))[at] for at in (0, -1))
+    if blurred >= whole:
+        yield (
+            f"Films of {finding_name(one.finding)} that are nothing but blur have a mean "
+            f"probability of {blurred:.3f}, whole ones of {whole:.3f}: blur alone looks like the "
+            "finding to this model, and deletion and insertion tell little."
+        )
     for each in one.areas:
         deletion = each.measure == DELETION
         done = (

@@ -82,3 +82,14 @@ def test_a_run_without_measures_has_no_such_section(figures: Figures) -> None:
     without = figures.model_copy(update={"measures": None})
     assert "#explanations" not in dashboard.render_html(without)
     assert "How good they are was not measured" in model_card.render_markdown(without)
+
+
+def test_a_model_that_takes_blur_for_the_finding_is_told_of(figures: Figures) -> None:
+    measures = found(figures)
+    assert "nothing but blur" not in " ".join(explanations.sentences(measures))
+    (one,) = measures.faithfulness
+    rising = one.model_copy(update={"deletion": {"heat": (0.9, 0.95, 0.99)}})
+    blind = measures.model_copy(update={"faithfulness": (rising,)})
+    assert "that are nothing but blur have a mean probability of 0.990" in " ".join(
+        explanations.sentences(blind)
+    )
