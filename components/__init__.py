@@ -12,6 +12,7 @@ from typing import Any
 _ARTIFACTS = {
     "CrossDatasetReport": "components.cross_dataset.artifacts",
     "DataQualityReport": "components.data_gate.artifacts",
+    "ExplanationMeasures": "components.explanation_probe.artifacts",
     "ExplanationReport": "components.grad_cam.artifacts",
     "IngestReport": "components.example_gen.artifacts",
     "Judgement": "components.evaluator.artifacts",

@@ -17,6 +17,7 @@ from components.data_gate.settings import DataGateSettings
 from components.errors import InputError
 from components.evaluator.settings import EvaluatorSettings
 from components.example_gen.settings import Data
+from components.explanation_probe.settings import ExplanationProbeSettings
 from components.grad_cam.settings import GradCamSettings
 from components.robustness.settings import RobustnessSettings
 from components.scorer.settings import ScorerSettings
@@ -59,6 +60,7 @@ class Config(Settings):
       trainer: how the classifier is made.
       scorer: how the exported model is run over what it was not trained on.
       baseline_probe: the trivial models that the real one must beat.
+      explanation_probe: on which films heat maps are measured.
       evaluator: what is measured and asked for.
       cross_dataset: whether heads are trained on one dataset and tested on the others.
       robustness: whether the model is tried on worse films.
@@ -76,6 +78,7 @@ class Config(Settings):
     trainer: TrainerSettings = TrainerSettings()
     scorer: ScorerSettings = ScorerSettings()
     baseline_probe: BaselineProbeSettings = BaselineProbeSettings()
+    explanation_probe: ExplanationProbeSettings = ExplanationProbeSettings()
     evaluator: EvaluatorSettings = EvaluatorSettings()
     cross_dataset: CrossDatasetSettings = CrossDatasetSettings()
     robustness: RobustnessSettings = RobustnessSettings()
@@ -98,6 +101,15 @@ class Config(Settings):
             raise ValueError(
                 "evaluator.min_lift: without baseline_probe.enabled there are no trivial models to "
                 "beat: enable them, or leave it out"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _ask_for_explanations_that_are_measured(self) -> Config:
+        if self.evaluator.min_explanation_lift and not self.explanation_probe.enabled:
+            raise ValueError(
+                "evaluator.min_explanation_lift: without explanation_probe.enabled no heat map is "
+                "measured: enable it, or leave it out"
             )
         return self
 

@@ -22,6 +22,7 @@ from components.evaluator.component import ModelGate
 from components.evaluator.eval_config import build_eval_config
 from components.example_gen.component import XrayExampleGen
 from components.example_gen.split import TEST, TEST_UNSAMPLED, TRAIN, VALIDATION
+from components.explanation_probe.component import ExplanationProbe
 from components.grad_cam.component import GradCamReport
 from components.report.component import EvaluationReport
 from components.robustness.component import Robustness
@@ -229,14 +230,33 @@ def create_pipeline(
         code=source_digest("baseline_probe", "transform", "trainer", packages=("scikit-learn",)),
     )
 
+    explanation_probe = ExplanationProbe(
+        examples=examples,
+        model=model,
+        labels=labels,
+        settings=config.explanation_probe,
+        code=source_digest(
+            "explanation_probe",
+            "explanation",
+            "statistics",
+            "trainer",
+            "transform",
+            packages=("opencv-python-headless",),
+        ),
+    )
+    measures = explanation_probe.outputs["measures"] if config.explanation_probe.enabled else None
+
     model_gate = ModelGate(
         model=model,
         scores=scores,
         evaluation=evaluator.outputs["evaluation"],
         probe=baseline_probe.outputs["report"] if config.baseline_probe.enabled else None,
+        explanations=measures,
         datasets=list(datasets),
         settings=config.evaluator.model_dump(mode="json"),
-        code=source_digest("evaluator", "scorer", "baseline_probe", "statistics"),
+        code=source_digest(
+            "evaluator", "scorer", "baseline_probe", "explanation_probe", "statistics"
+        ),
     )
     assert model_gate.id == BLESSING_NODE
 
@@ -281,6 +301,7 @@ def create_pipeline(
         probe=baseline_probe.outputs["report"] if config.baseline_probe.enabled else None,
         matrix=cross_dataset.outputs["report"] if config.crosses_datasets else None,
         robustness=robustness.outputs["report"] if config.robustness.enabled else None,
+        measures=measures,
         explanations=grad_cam.outputs["report"],
         evaluation=evaluator.outputs["evaluation"],
         validation_evaluation=validation_evaluator.outputs["evaluation"],
@@ -319,6 +340,7 @@ def create_pipeline(
             validation_evaluator,
             *([unsampled_evaluator] if balanced else []),
             *([baseline_probe] if config.baseline_probe.enabled else []),
+            *([explanation_probe] if config.explanation_probe.enabled else []),
             model_gate,
             *([cross_dataset] if config.crosses_datasets else []),
             *([robustness] if config.robustness.enabled else []),

@@ -12,7 +12,7 @@ from components.example_gen import record
 
 Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatistics
 
-# What names an image or a patient has no place in a report; boxes and the labels of the findings
+# What names an image or a patient has no place in a report; boxes, and the labels of findings,
 # are no scalars; and a dataset's name is the same in all of its images.
 _LEFT_OUT = {
     record.IMAGE,
@@ -20,6 +20,7 @@ _LEFT_OUT = {
     record.FILENAME,
     record.PATIENT_ID,
     record.BOXES,
+    record.BOX_FINDINGS,
     record.FINDING_LABELS,
     record.DATASET,
 }

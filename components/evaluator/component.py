@@ -13,6 +13,7 @@ from tfx.types import component_spec, standard_artifacts
 from components.baseline_probe.artifacts import ProbeReport
 from components.evaluator import executor
 from components.evaluator.artifacts import Judgement
+from components.explanation_probe.artifacts import ExplanationMeasures
 
 
 class ModelGateSpec(component_spec.ComponentSpec):
@@ -25,6 +26,9 @@ class ModelGateSpec(component_spec.ComponentSpec):
             type=standard_artifacts.ModelEvaluation
         ),
         executor.PROBE: component_spec.ChannelParameter(type=ProbeReport, optional=True),
+        executor.EXPLANATIONS: component_spec.ChannelParameter(
+            type=ExplanationMeasures, optional=True
+        ),
     }
     OUTPUTS = {
         executor.JUDGEMENT: component_spec.ChannelParameter(type=Judgement),
@@ -48,7 +52,8 @@ class ModelGate(base_component.BaseComponent):
         model=trainer.outputs["model"],
         scores=scorer.outputs["scores"],
         evaluation=evaluator.outputs["evaluation"],
-        probe=baseline_probe.outputs["probe"],
+        probe=baseline_probe.outputs["report"],
+        explanations=explanation_probe.outputs["measures"],
         datasets=["pediatric"],
         settings={"min_auc": {"pediatric": 0.95}},
         code=source_digest("evaluator", "statistics"),
@@ -71,6 +76,7 @@ class ModelGate(base_component.BaseComponent):
         scores: types.BaseChannel,
         evaluation: types.BaseChannel,
         probe: types.BaseChannel | None = None,
+        explanations: types.BaseChannel | None = None,
         *,
         datasets: Sequence[str],
         settings: Mapping[str, Any] | None = None,
@@ -83,6 +89,7 @@ class ModelGate(base_component.BaseComponent):
           scores: an `Examples` channel of `Scorer`.
           evaluation: the `ModelEvaluation` channel of TFX's Evaluator on the test split.
           probe: a `ProbeReport` channel; without it no shortcut is looked for.
+          explanations: an `ExplanationMeasures` channel; without it heat maps are not judged.
           datasets: whose test images are judged; one without any is refused.
           settings: as in `EvaluatorSettings`.
           code: a digest of the source, see `source_digest`.
@@ -93,6 +100,7 @@ class ModelGate(base_component.BaseComponent):
                 scores=scores,
                 evaluation=evaluation,
                 probe=probe,
+                explanations=explanations,
                 judgement=types.Channel(type=Judgement),
                 blessing=types.Channel(type=standard_artifacts.ModelBlessing),
                 datasets=json.dumps(list(datasets)),

@@ -22,12 +22,15 @@ from components.evaluator.judgement import FILE_NAME, Baseline, Gate, Judgement
 from components.evaluator.performance import measure_slices
 from components.evaluator.settings import EvaluatorSettings
 from components.example_gen.split import TEST
+from components.explanation_probe.measures import Measures
+from components.explanation_probe.report import read_measures
 from components.scorer.scores import Scores, read_scores
 
 MODEL = "model"
 SCORES = "scores"
 EVALUATION = "evaluation"
 PROBE = "probe"
+EXPLANATIONS = "explanations"
 JUDGEMENT = "judgement"
 BLESSING = "blessing"
 SETTINGS = "settings"
@@ -52,6 +55,7 @@ class Executor(base_executor.BaseExecutor):
             for split in artifact_utils.decode_split_names(artifact.split_names)
         }
         probe = input_dict.get(PROBE)
+        explained = input_dict.get(EXPLANATIONS)
         evaluation = artifact_utils.get_single_uri(input_dict[EVALUATION])
         judged = judge(
             scores,
@@ -59,6 +63,7 @@ class Executor(base_executor.BaseExecutor):
             results.load_gaps(evaluation),
             settings,
             json.loads(exec_properties[DATASETS]),
+            read_measures(artifact_utils.get_single_uri(explained)) if explained else None,
         )
         folder = artifact_utils.get_single_uri(output_dict[JUDGEMENT])
         with fileio.open(f"{folder}/{FILE_NAME}", "wb") as file:
@@ -78,6 +83,7 @@ def judge(
     gaps: list[results.Gap],
     settings: EvaluatorSettings,
     datasets: Sequence[str],
+    explanations: Measures | None = None,
 ) -> Judgement:
     """Measure every split, and judge each dataset by its test images.
 
@@ -87,6 +93,7 @@ def judge(
       gaps: between subgroups of the test images, as TFMA found them.
       settings: what is measured and asked for.
       datasets: that are asked for, whether or not they have test images.
+      explanations: how good the model's heat maps are.
     """
     test = scores[TEST]
     found_gates: list[Gate] = []
@@ -98,6 +105,7 @@ def judge(
             scores=of_dataset,
             others=_others(of_dataset, probe),
             gaps=[gap for gap in gaps if gap.dataset == dataset],
+            explanations=explanations.of(dataset) if explanations else (),
         )
         of_gates, of_baselines = gates.judge(evidence, settings)
         found_gates += of_gates

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.evaluator import performance
+from components.evaluator.explanation_gate import explanation_gates
 from components.evaluator.judgement import Baseline, Gate, Verdict
 from components.evaluator.results import Gap
 from components.evaluator.settings import EvaluatorSettings
+from components.explanation_probe.measures import Localisation
 from components.scorer.scores import Scores
 from components.statistics import bootstrap, roc
 from components.trainer.calibration_error import expected_calibration_error
@@ -36,12 +38,14 @@ class Evidence:
       others: scores of trivial models and of the last blessed model, by name: float [N, K], for
         the same images.
       gaps: differences in AUC between subgroups.
+      explanations: whether heat maps lie where experts drew boxes, by finding.
     """
 
     dataset: str
     scores: Scores
     others: Mapping[str, NDArray[np.float64]]
     gaps: Sequence[Gap] = ()
+    explanations: Sequence[Localisation] = ()
 
 
 def judge(
@@ -63,6 +67,7 @@ def judge(
         *_shortcuts(evidence, settings, baselines),
         *_last_blessed(evidence, settings, baselines),
         *_subgroups(evidence, settings),
+        *_explanations(evidence, settings),
     ]
     return tuple(gates), baselines
 
@@ -287,6 +292,12 @@ def _subgroups(evidence: Evidence, settings: EvaluatorSettings) -> Iterator[Gate
             value=gap.gap,
             limit=limit,
         )
+
+
+def _explanations(evidence: Evidence, settings: EvaluatorSettings) -> Iterator[Gate]:
+    floor = settings.min_explanation_lift.get(evidence.dataset)
+    if floor is not None:
+        yield from explanation_gates(evidence.dataset, evidence.explanations, floor)
 
 
 def _not_judged(evidence: Evidence, sentence: str, limit: float) -> Gate:

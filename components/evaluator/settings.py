@@ -55,6 +55,9 @@ class EvaluatorSettings(Settings):
         What chance alone makes of right probabilities is not held against a model.
       min_lift: for each dataset, by how much the AUC must exceed that of the best trivial model:
         what the lower bound of the difference must reach.
+      min_explanation_lift: for each dataset, by how much the pointing game of heat maps must exceed
+        its best floor, which looks at no film: what the lower bound of the difference must reach.
+        A dataset without boxes is refused.
       max_loss: by how much the AUC may fall short of the last blessed model's, on the same images.
         More of it refuses a model if it is no matter of chance.
       max_gap: for each dataset and feature, by how much the AUC may differ between the subgroups
@@ -75,6 +78,7 @@ class EvaluatorSettings(Settings):
     min_sensitivity: dict[DatasetName, Share] = {}
     max_ece: dict[DatasetName, Share] = {}
     min_lift: dict[DatasetName, Lift] = {}
+    min_explanation_lift: dict[DatasetName, Lift] = {}
     max_loss: float = pydantic.Field(default=0.02, ge=0, lt=1)
     max_gap: dict[DatasetName, dict[Feature, Auc]] = {}
     min_gap_images: int = pydantic.Field(default=20, ge=1)

@@ -100,6 +100,7 @@ def parse_survey(line: str) -> Surveyed | LeftOut:
     file["findings"] = tuple(file["findings"])
     file["finding_labels"] = tuple(file["finding_labels"])
     file["boxes"] = tuple(tuple(box) for box in file["boxes"])
+    file["box_findings"] = tuple(file["box_findings"])
     look = bytes.fromhex(fields["look"])
     return Surveyed(XrayFile(**file), ImageFacts(**fields["facts"]), look)
 

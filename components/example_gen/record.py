@@ -51,6 +51,7 @@ LABEL = "label"
 FINDING_LABELS = "finding_labels"
 ETIOLOGY = "etiology"
 BOXES = "boxes"
+BOX_FINDINGS = "box_findings"
 
 # Features with few values, which divide images into slices.
 SLICEABLE = (DATASET, "source_split", ETIOLOGY, "sex", "view_position")
@@ -79,6 +80,7 @@ class XrayFile:
       body_part: DICOM's, such as `CHEST`.
       follow_up: number of the follow-up visit, 0 for the first (NIH only).
       boxes: x, y, width, height of each marked finding, as fractions of the image.
+      box_findings: what each box marks, out of `PATHOLOGIES`.
     """
 
     path: str
@@ -97,6 +99,7 @@ class XrayFile:
     body_part: str | None = None
     follow_up: int | None = None
     boxes: tuple[tuple[float, float, float, float], ...] = ()
+    box_findings: tuple[str, ...] = ()
 
     @property
     def target(self) -> tuple[int, ...]:

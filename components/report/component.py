@@ -15,6 +15,7 @@ from components.cross_dataset.artifacts import CrossDatasetReport
 from components.data_gate.artifacts import DataQualityReport
 from components.evaluator.artifacts import Judgement
 from components.example_gen.artifacts import IngestReport
+from components.explanation_probe.artifacts import ExplanationMeasures
 from components.grad_cam.artifacts import ExplanationReport
 from components.report import executor
 from components.report.artifacts import ModelReport
@@ -39,6 +40,7 @@ class EvaluationReportSpec(component_spec.ComponentSpec):
         executor.MATRIX: _optional(CrossDatasetReport),
         executor.ROBUSTNESS: _optional(RobustnessReport),
         executor.EXPLANATIONS: _optional(ExplanationReport),
+        executor.MEASURES: _optional(ExplanationMeasures),
         executor.EVALUATION: _optional(standard_artifacts.ModelEvaluation),
         executor.VALIDATION_EVALUATION: _optional(standard_artifacts.ModelEvaluation),
         executor.UNSAMPLED_EVALUATION: _optional(standard_artifacts.ModelEvaluation),
@@ -88,6 +90,7 @@ class EvaluationReport(base_component.BaseComponent):
         matrix: types.BaseChannel | None = None,
         robustness: types.BaseChannel | None = None,
         explanations: types.BaseChannel | None = None,
+        measures: types.BaseChannel | None = None,
         evaluation: types.BaseChannel | None = None,
         validation_evaluation: types.BaseChannel | None = None,
         unsampled_evaluation: types.BaseChannel | None = None,
@@ -107,6 +110,7 @@ class EvaluationReport(base_component.BaseComponent):
           matrix: the `CrossDatasetReport` channel of CrossDatasetMatrix.
           robustness: the `RobustnessReport` channel of Robustness.
           explanations: the `ExplanationReport` channel of GradCamReport.
+          measures: the `ExplanationMeasures` channel of ExplanationProbe.
           evaluation: the `ModelEvaluation` channel of Evaluator, on test images.
           validation_evaluation: likewise, on validation images.
           unsampled_evaluation: likewise, on test images before they were balanced.
@@ -125,6 +129,7 @@ class EvaluationReport(base_component.BaseComponent):
                 matrix=matrix,
                 robustness=robustness,
                 explanations=explanations,
+                measures=measures,
                 evaluation=evaluation,
                 validation_evaluation=validation_evaluation,
                 unsampled_evaluation=unsampled_evaluation,

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from components import page
 from components.evaluator.judgement import Gate, Judgement
 from components.example_gen.split import TEST_UNSAMPLED
-from components.report import tables
+from components.report import explanations, tables
 from components.report.caveats import caveats
 from components.report.figures import Figures, auc_of, best_auc, finding_name
 from components.report.plots import (
@@ -26,6 +26,7 @@ from components.report.plots import (
     robustness,
     training,
 )
+from components.report.plots import explanations as explanation_plots
 from components.report.plots.svg import to_svg
 from components.report.tables import Table
 
@@ -84,6 +85,8 @@ def render_html(figures: Figures, *, files: Mapping[str, str] | None = None) -> 
         matrix=draw.matrix(),
         pooled=(figures.matrix or {}).get("pooled"),
         robustness=draw.robustness(),
+        explanations=list(draw.explanations()),
+        explained=_explained(figures),
         training=list(draw.training()),
         operating_points=tables.operating_points(figures),
         audit=tables.audit(figures),
@@ -113,6 +116,15 @@ class _Card:
     n: int
     patients: int
     lines: tuple[tuple[str, str], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Explained:
+    """What is said of the heat maps beside their plots."""
+
+    sentences: tuple[str, ...]
+    sanity: Table | None
+    limits: str
 
 
 def _cards(figures: Figures) -> list[_Card]:
@@ -146,6 +158,17 @@ def _unsampled(figures: Figures) -> Table | None:
     if figures.several_findings or not figures.headlines(TEST_UNSAMPLED):
         return None
     return tables.headlines(figures, TEST_UNSAMPLED)
+
+
+def _explained(figures: Figures) -> _Explained | None:
+    found = figures.measures
+    if found is None:
+        return None
+    return _Explained(
+        sentences=tuple(explanations.sentences(found)),
+        sanity=explanations.sanity(found) if found.sanity else None,
+        limits=explanations.LIMITS,
+    )
 
 
 class _Drawer:
@@ -278,6 +301,29 @@ class _Drawer:
             tables.robustness(self._figures),
             wide=True,
         )
+
+    def explanations(self) -> Iterator[Exhibit]:
+        found = self._figures.measures
+        if found is None:
+            return
+        if any(one.measures for one in found.localisation):
+            yield self._exhibit(
+                "Heat and boxes",
+                explanation_plots.localisation(found),
+                "Circles: the model’s maps. Squares: what is reached without a look at the film, "
+                "by a random place, its centre, and where other patients have boxes.",
+                explanations.localisation(found),
+                wide=True,
+            )
+        if found.faithfulness:
+            yield self._exhibit(
+                "Deletion and insertion",
+                explanation_plots.faithfulness(found),
+                "If the model looks where its maps are hot, the solid line falls first on the "
+                "left, and rises first on the right.",
+                explanations.faithfulness(found),
+                wide=True,
+            )
 
     def training(self) -> Iterator[Exhibit]:
         for phase in self._figures.history:

@@ -17,6 +17,8 @@ from components.evaluator import judgement as judgements
 from components.evaluator.judgement import Judgement
 from components.example_gen import report as ingest_report
 from components.example_gen.split import TEST
+from components.explanation_probe.measures import Measures
+from components.explanation_probe.report import read_measures
 from components.grad_cam.executor import INDEX_FILE as CASES_INDEX
 from components.report import dashboard, figures, model_card
 from components.report.curves import draw_curves
@@ -36,6 +38,7 @@ PROBE = "probe"
 MATRIX = "matrix"
 ROBUSTNESS = "robustness"
 EXPLANATIONS = "explanations"
+MEASURES = "measures"
 EVALUATION = "evaluation"
 VALIDATION_EVALUATION = "validation_evaluation"
 UNSAMPLED_EVALUATION = "unsampled_evaluation"
@@ -119,6 +122,7 @@ def gather(inputs: Inputs, lineage: Lineage) -> Figures:
         problems=tuple(_sentences(data["problems"])),
         notes=tuple(data["notes"]),
         explanations=_explanations(inputs),
+        measures=_measures(inputs),
         **{
             key: _read_json(inputs, key, name) if inputs.get(key) else None
             for key, name in _OPTIONAL.items()
@@ -137,6 +141,12 @@ def _explanations(inputs: Inputs) -> Explanations | None:
     return Explanations(
         films=found["films"], cases=len(found["cases"]), reference=found["heat"]["reference"]
     )
+
+
+def _measures(inputs: Inputs) -> Measures | None:
+    if not inputs.get(MEASURES):
+        return None
+    return read_measures(artifact_utils.get_single_uri(list(inputs[MEASURES])))
 
 
 def _sentences(problems: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from components.evaluator.judgement import Judgement, Performance, SlicePerformance
 from components.example_gen.split import TEST
+from components.explanation_probe.measures import Measures
 from components.plain import Plain
 from components.statistics.interval import Interval
 
@@ -151,6 +152,7 @@ class Figures(Plain):
       matrix: what CrossDatasetMatrix wrote, likewise.
       robustness: what Robustness wrote, likewise.
       explanations: what GradCamReport wrote, likewise.
+      measures: what ExplanationProbe wrote, likewise.
     """
 
     lineage: Lineage
@@ -165,6 +167,7 @@ class Figures(Plain):
     matrix: Mapping[str, Any] | None = None
     robustness: Mapping[str, Any] | None = None
     explanations: Explanations | None = None
+    measures: Measures | None = None
 
     @property
     def several_findings(self) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from components import page
 from components.disclaimer import DISCLAIMER
 from components.example_gen.split import TEST_UNSAMPLED, VALIDATION
-from components.report import tables
+from components.report import explanations, tables
 from components.report.caveats import caveats
 from components.report.dashboard import verdict
 from components.report.figures import Figures, finding_name
@@ -151,16 +151,25 @@ def _headlines(figures: Figures, split: str) -> list[Table]:
     return [tables.headlines(figures, split)] if found else []
 
 
-def _explanations(figures: Figures) -> Iterator[str]:
+def _explanations(figures: Figures) -> Iterator[str | tuple[str, ...] | Table]:
     found = figures.explanations
     if found is None:
         yield "None were made in this run."
+    else:
+        yield (
+            f"Heat maps of {found.cases:,} of {found.films:,} test images are in the run’s own "
+            f"report, errors first; the hottest colour is {found.reference:.3g} logits. Such maps "
+            "show where, not why: a plausible one is no evidence that an answer is right."
+        )
+    measures = figures.measures
+    if measures is None:
+        yield "How good they are was not measured."
         return
-    yield (
-        f"Grad-CAM of {found.cases:,} of {found.films:,} test images is in the run’s own report, "
-        f"errors first; the hottest colour is {found.reference:.3g} logits. Such maps show where, "
-        "not why: a plausible one is no evidence that an answer is right."
-    )
+    yield "How good they are:"
+    yield tuple(explanations.sentences(measures))
+    if any(one.measures for one in measures.localisation):
+        yield explanations.localisation(measures)
+    yield explanations.LIMITS
 
 
 def _ethics() -> Iterator[str]:

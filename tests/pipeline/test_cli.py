@@ -60,6 +60,7 @@ def test_every_experiment_compiles_for_kubeflow(experiment: str, tmp_path: Path)
     assert set(tasks) == balanced | crossed | {
         "XrayExampleGen", "CuratedSchema", "StatisticsGen", "ExampleValidator", "DataReport",
         "DataGate", "Transform", "Trainer", "Scorer", "Evaluator", "ValidationEvaluator",
-        "BaselineProbe", "ModelGate", "GradCamReport", "EvaluationReport", "Pusher",
+        "BaselineProbe", "ExplanationProbe", "ModelGate", "GradCamReport", "EvaluationReport",
+        "Pusher",
     }  # fmt: skip
     assert "DataGate" in tasks["Transform"]["dependentTasks"]

@@ -313,3 +313,10 @@ def test_the_multi_label_experiment_labels_all_findings() -> None:
 )
 def test_what_a_multi_label_experiment_cannot_be(experiment: str, override: str, text: str) -> None:
     assert message(experiment, override).startswith(text)
+
+
+def test_a_lift_of_explanations_is_asked_for_only_where_they_are_measured() -> None:
+    asked = "evaluator.min_explanation_lift={nih: 0.1}"
+    assert load_config("nih", [asked]).evaluator.min_explanation_lift == {"nih": 0.1}
+    with pytest.raises(ConfigError, match=r"without explanation_probe\.enabled"):
+        load_config("nih", [asked, "explanation_probe.enabled=false"])

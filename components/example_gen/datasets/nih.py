@@ -34,7 +34,7 @@ from components.example_gen.datasets.listing import (
 from components.example_gen.datasets.metadata import parse_metadata
 from components.example_gen.datasets.pseudonym import pseudonym
 from components.example_gen.datasets.source import Source
-from components.example_gen.record import FINDINGS, Labels, XrayFile, finding_labels
+from components.example_gen.record import FINDINGS, PATHOLOGIES, Labels, XrayFile, finding_labels
 
 NAME = "nih"
 FOLDERS = ("nih", "NIH", "nih/nih")
@@ -52,6 +52,8 @@ _NO_PATIENT = "row of the table without a patient"
 _OWN_NAME = re.compile(r"(?P<patient>\d{8})_\d{3}\.png")
 
 Box = tuple[float, float, float, float]
+# The list of boxes has a word of its own for one finding.
+_BOX_NAMES = {"Infiltrate": "Infiltration"}
 
 
 def is_root(folder: Path, source: Source) -> bool:
@@ -103,7 +105,8 @@ def list_files(root: Path, source: Source, labels: Labels = "pneumonia") -> List
                 findings=findings.names,
                 finding_labels=finding_labels(findings.names, labels),
                 source_split=published.get(name),
-                boxes=boxes.get(name, ()),
+                boxes=tuple(box for _, box in boxes.get(name, ())),
+                box_findings=tuple(finding for finding, _ in boxes.get(name, ())),
                 **metadata._asdict(),
             )
         )
@@ -185,9 +188,9 @@ def _images(root: Path, *, official: bool) -> tuple[ImageIndex, list[LeftOut]]:
     return ImageIndex(root, sound, copies=official), list(bad.values())
 
 
-def _read_boxes(path: Path, ignored: list[IgnoredValue]) -> dict[str, tuple[Box, ...]]:
-    """The boxes of each image, as fractions of it."""
-    boxes: dict[str, tuple[Box, ...]] = {}
+def _read_boxes(path: Path, ignored: list[IgnoredValue]) -> dict[str, tuple[tuple[str, Box], ...]]:
+    """The boxes of each image, as fractions of it, each with what it marks."""
+    boxes: dict[str, tuple[tuple[str, Box], ...]] = {}
     if not path.is_file():
         return boxes
     header, rows = table.read_csv(path)
@@ -198,10 +201,14 @@ def _read_boxes(path: Path, ignored: list[IgnoredValue]) -> dict[str, tuple[Box,
         )
     for line, fields in rows:
         box = _box(fields[2:6])
+        named = fields[1] if len(fields) > 1 else ""
+        finding = _BOX_NAMES.get(named, named)
         if box is None:
             ignored.append(IgnoredValue(f"{path}:{line}", "boxes", ",".join(fields[2:6])))
+        elif finding not in PATHOLOGIES:
+            ignored.append(IgnoredValue(f"{path}:{line}", "boxes", named))
         else:
-            boxes[fields[0]] = (*boxes.get(fields[0], ()), box)
+            boxes[fields[0]] = (*boxes.get(fields[0], ()), (finding, box))
     return boxes
 
 

@@ -33,7 +33,7 @@ from tests.components.example_gen.samples import film, to_example
 from tests.examples import image_facts, xray_file
 
 DATASETS = ("pediatric", "nih")
-UNKNOWN_WHEN_SERVED = ("label", "findings", "etiology", "boxes")
+UNKNOWN_WHEN_SERVED = ("label", "findings", "etiology", "boxes", "box_findings")
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,7 @@ def examples() -> list[tf.train.Example]:
             "body_part": ("CHEST", "THORAX", None, "LUNG")[number],
             "follow_up": number,
             "boxes": ((0.0, 0.25, 0.5, 0.75),) * label,
+            "box_findings": ("Pneumonia",) * label,
         }
         found.append(to_example(pixels, str(number), label, dataset="nih", **nih))
     return found
@@ -102,6 +103,7 @@ def test_wrong_values_are_anomalies(tmp_path: Path, schema: schema_pb2.Schema) -
         to_example(film(15), "15", etiology="fungus"),
         to_example(film(16), "16", dataset="nih", age_years=412, sex="U", view_position="LL"),
         to_example(film(17), "17", dataset="nih", boxes=((0.5, 0.5, 1.5, 0.1),)),
+        to_example(film(18), "18", dataset="nih", box_findings=("Shadow",)),
     ]
     found = anomalies(statistics([*examples(), *wrong], tmp_path, schema), schema)
     assert set(found) == {
@@ -116,6 +118,7 @@ def test_wrong_values_are_anomalies(tmp_path: Path, schema: schema_pb2.Schema) -
         "sex",
         "view_position",
         "boxes",
+        "box_findings",
     }
     assert "mimic" in found["dataset"]
 
@@ -244,6 +247,7 @@ def test_what_names_an_image_or_stands_for_the_split_is_not_compared(
         "source_split",
         "label",
         "boxes",
+        "box_findings",
     }
 
 

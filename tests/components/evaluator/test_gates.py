@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ from components.evaluator.gates import Evidence, chance_ece, judge
 from components.evaluator.judgement import Gate
 from components.evaluator.results import Gap
 from components.evaluator.settings import EvaluatorSettings
+from components.explanation_probe.comparison import Comparison
+from components.explanation_probe.measures import Localisation
 from components.scorer.scores import Scores
+from components.statistics.interval import Interval
 from components.trainer.calibration_error import expected_calibration_error
 from tests.components.evaluator.made_scores import made_scores
 
@@ -215,3 +219,69 @@ def test_findings_are_judged_by_their_macro_auc(separation: float) -> None:
     assert set(found) == (set() if separation else {"auc", "shortcut"})
     if not separation:
         assert "macro AUC" in found["auc"].sentence
+
+
+def localisation(films: int, lift: float = 0.3, half: float = 0.1, **changes: Any) -> Localisation:
+    """A pointing game on some films."""
+
+    def interval(estimate: float) -> Interval:
+        return Interval(
+            estimate=estimate, lower=estimate - half, upper=estimate + half, method="made"
+        )
+
+    pointing = Comparison(
+        measure="pointing game",
+        model=interval(0.3 + lift),
+        floors={"random": interval(0.1), "prior": interval(0.3)},
+        best_floor="prior",
+        lift=interval(lift),
+    )
+    values: dict[str, Any] = {
+        "dataset": "nih",
+        "finding": "pneumonia",
+        "splits": {"test": films},
+        "films": films,
+        "patients": films,
+        "prior_patients": films,
+        "measures": (pointing,),
+    }
+    return Localisation(**(values | changes))
+
+
+def explanations_gate(floor: float, *measured: Localisation) -> Gate:
+    settings = EvaluatorSettings(min_explanation_lift={"nih": floor})
+    evidence = dataclasses.replace(evidence_of(made_scores(200)), explanations=measured)
+    (gate,) = [one for one in judge(evidence, settings)[0] if one.name == "explanations"]
+    return gate
+
+
+def test_it_is_the_lower_bound_of_the_explanation_lift_that_must_meet_the_floor() -> None:
+    gate = explanations_gate(0.1999, localisation(40))
+    assert (gate.verdict, gate.limit) == ("passed", 0.1999)
+    assert gate.value == pytest.approx(0.2)
+    assert "best floor (prior)" in gate.sentence
+    assert "+0.200" in gate.sentence
+    assert explanations_gate(0.2001, localisation(40)).verdict == "refused"
+
+
+def test_heat_maps_that_cannot_be_judged_are_refused_and_it_is_said_why() -> None:
+    without_boxes = explanations_gate(0.0)
+    assert (without_boxes.verdict, without_boxes.value) == ("refused", None)
+    assert "leave evaluator.min_explanation_lift out" in without_boxes.sentence
+    few = explanations_gate(0.0, localisation(4))
+    assert (few.verdict, few.value) == ("refused", None)
+    assert "4 films with boxes of pneumonia are too few" in few.sentence
+    unmeasured = localisation(0, measures=(), unmeasured="no film in test has boxes")
+    assert "no film in test has boxes" in explanations_gate(0.0, unmeasured).sentence
+
+
+def test_heat_maps_of_each_finding_are_judged_where_it_is_asked_for() -> None:
+    settings = EvaluatorSettings(min_explanation_lift={"nih": 0.0})
+    worse = localisation(40, lift=-0.2, finding="Mass")
+    evidence = dataclasses.replace(
+        evidence_of(made_scores(200)), explanations=(localisation(40), worse)
+    )
+    verdicts = [one.verdict for one in judge(evidence, settings)[0] if one.name == "explanations"]
+    assert verdicts == ["passed", "refused"]
+    asked_nothing = judge(evidence, EvaluatorSettings())[0]
+    assert "explanations" not in {one.name for one in asked_nothing}

@@ -42,6 +42,7 @@ NIH = {
     "view_position": "bytes_list",
     "follow_up": "int64_list",
     "boxes": "float_list",
+    "box_findings": "bytes_list",
 }
 DICOM = {"modality": "bytes_list", "body_part": "bytes_list", "sex": "bytes_list"}
 
@@ -71,6 +72,7 @@ def nih_example() -> tf.train.Example:
         view_position="AP",
         follow_up=0,
         boxes=BOXES,
+        box_findings=("Pneumonia",) * len(BOXES),
     )
 
 
@@ -121,6 +123,7 @@ def test_values_come_back_by_the_curated_schema() -> None:
     assert [values("label", row) for row in range(3)] == [[1], [1], [0]]
     assert values("findings", 0) == [b"Effusion", b"Pneumonia"]
     assert values("boxes", 0) == [side for box in BOXES for side in box]
+    assert values("box_findings", 0) == [b"Pneumonia"] * len(BOXES)
     assert values("age_years", 0) == values("follow_up", 0) == [0]
     assert values("patient_id", 0) == [b"nih:13"]
     assert values("patient_id", 1) == [b"pediatric:virus-12"]

@@ -45,7 +45,7 @@ def test_figures_are_those_of_the_artifacts(figures: Figures, card: str) -> None
     for one in figures.slices():
         assert f"| {one.n:,} | {one.findings[0].positives:,} |" in card
     assert figures.contract["weights_sha256"] in card
-    assert "Grad-CAM of 12 of 689 test images" in card
+    assert "Heat maps of 12 of 689 test images" in card
 
 
 def test_it_warns_of_random_weights(card: str) -> None:

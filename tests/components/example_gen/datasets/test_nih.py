@@ -503,6 +503,21 @@ def test_an_image_has_all_its_boxes_and_no_other(tmp_path: Path) -> None:
     )
 
 
+def test_each_box_names_its_finding(tmp_path: Path) -> None:
+    lines = [
+        BOX_HEADER,
+        QUARTERS,
+        "a.png,Infiltrate,0,0,512,512",
+        "a.png,Shadow,0,0,9,9",
+        "b.png,Mass,0,0,9,9",
+    ]
+    path = write(tmp_path / BOX_TABLE, "\n".join(lines).encode())
+    found = list_rows(tmp_path, nih_row("a.png"))
+    assert found.files[0].box_findings == ("Pneumonia", "Infiltration")
+    assert len(found.files[0].boxes) == 2
+    assert [(one.source, one.value) for one in found.ignored] == [(f"{path}:4", "Shadow")]
+
+
 def test_no_list_of_boxes(tmp_path: Path) -> None:
     assert only_file(tmp_path, nih_row("a.png")).boxes == ()
 
