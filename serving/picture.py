@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,7 +17,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from serving.prediction import Explanation, FindingsPrediction, Prediction
+from serving.prediction import Explanation, Finding, FindingsPrediction, Prediction
 from serving.prediction.quality import sentences
 
 # The colours of heat, as the model draws them.
@@ -25,8 +25,11 @@ _COLOURS = "plasma"
 _INK, _FAINT, _WARNING = "#1b1f24", "#5f6771", "#8a4b00"
 _POSITIVE, _NEGATIVE = "#b3261e", "#4a5560"
 _DPI = 150
-_INCHES = 12.0
-_FILM_INCHES = 4.6
+# In inches: the picture, its margins, the most that a film takes, and lines of text.
+_WIDTH, _MARGIN = 12.0, 0.4
+_FILM_WIDTH, _FILM_HEIGHT = 4.9, 5.2
+_HEADLINE, _LINE, _BAR, _FOOT = 0.55, 0.3, 0.27, 0.45
+_TITLE, _NAMES, _VALUES = 0.35, 2.0, 0.6
 
 
 @dataclass(frozen=True)
@@ -63,36 +66,57 @@ def draw(explanation: Explanation, film: bytes, meaning: Meaning) -> bytes:
     answer = explanation.answer
     lines = _lines(explanation, meaning)
     warnings = sentences(answer.quality)
+    findings = answer.findings if isinstance(answer, FindingsPrediction) else []
     height, width = levels.shape
-    film_width = (_INCHES - 1.6) / 2
-    film_height = min(max(film_width * height / width, 2.5), _FILM_INCHES)
-    findings = len(answer.findings) if isinstance(answer, FindingsPrediction) else 0
-    heights = [
-        0.45 + 0.3 * len(lines) + 0.27 * len(warnings),
-        film_height + 0.35,
-        0.27 * findings + (0.5 if findings else 0.01),
-        0.35,
-    ]
-    # Without pyplot, whose figures are kept and belong to one thread.
-    figure = Figure(figsize=(_INCHES, sum(heights)), dpi=_DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    rows = figure.add_gridspec(
-        4, 1, height_ratios=heights, left=0.03, right=0.97, top=0.98, bottom=0.01, hspace=0.06
-    )
-    _write(figure.add_subplot(rows[0]), answer.source, lines, warnings, heights[0])
-    films = rows[1].subgridspec(1, 3, width_ratios=[1, 1, 0.03], wspace=0.06)
-    _show(figure.add_subplot(films[0]), levels, "Film")
-    _show(figure.add_subplot(films[1]), overlay, "Evidence on the film")
-    _colour_bar(figure.add_subplot(films[2]), explanation, meaning)
-    if isinstance(answer, FindingsPrediction):
-        _bars(figure.add_subplot(rows[2]), answer, meaning)
-    foot = figure.add_subplot(rows[3])
+    scale = min(_FILM_WIDTH / width, _FILM_HEIGHT / height)
+    film_width, film_height = width * scale, height * scale
+    text_height = _HEADLINE + _LINE * (len(lines) - 1 + len(warnings)) + 0.1
+    bars_height = _BAR * len(findings)
+    bars_room = _TITLE + bars_height + 0.4 if findings else 0
+    page = _Page(_MARGIN + text_height + _TITLE + film_height + 0.15 + bars_room + _FOOT)
+
+    _write(page.axes(0, text_height, _MARGIN, _WIDTH - 2 * _MARGIN), answer.source, lines, warnings)
+    _show(page.axes(_TITLE, film_height, _MARGIN, film_width, stay=True), levels, "Film")
+    second = 2 * _MARGIN + film_width
+    _show(page.axes(0, film_height, second, film_width, stay=True), overlay, "Evidence on the film")
+    beside = second + film_width + 0.15
+    _colour_bar(page.axes(0, film_height, beside, 0.18), explanation, meaning)
+    if findings:
+        room = _WIDTH - 2 * _MARGIN - _NAMES - _VALUES
+        below = page.axes(0.15 + _TITLE, bars_height, _MARGIN + _NAMES, room)
+        _bars(below, findings, meaning)
+    foot = page.axes(0.4 if findings else 0.15, _FOOT, _MARGIN, _WIDTH - 2 * _MARGIN)
     foot.axis("off")
     foot.text(0, 0.4, meaning.disclaimer, weight="bold", color=_INK, fontsize=10)
-    foot.text(1, 0.4, meaning.model, ha="right", color=_FAINT, fontsize=8)
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
+    foot.text(1, 0.4, _end_of(meaning.model, 90), ha="right", color=_FAINT, fontsize=8)
+    return page.png()
+
+
+class _Page:
+    """A figure that is filled from top to bottom, in inches."""
+
+    def __init__(self, height: float) -> None:
+        self._height = height
+        self._at = _MARGIN / 2
+        # Without pyplot, whose figures are kept and belong to one thread.
+        self._figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, facecolor="white")
+        FigureCanvasAgg(self._figure)
+
+    def axes(
+        self, gap: float, height: float, left: float, width: float, *, stay: bool = False
+    ) -> Axes:
+        """Axes below what is there already; the next ones go below them unless these stay."""
+        self._at += gap
+        bottom = self._height - self._at - height
+        if not stay:
+            self._at += height
+        box = (left / _WIDTH, bottom / self._height, width / _WIDTH, height / self._height)
+        return self._figure.add_axes(box)
+
+    def png(self) -> bytes:
+        file = io.BytesIO()
+        self._figure.savefig(file, format="png")
+        return file.getvalue()
 
 
 def _decoded(image: bytes, flags: int) -> NDArray[np.uint8]:
@@ -107,15 +131,16 @@ def _lines(explanation: Explanation, meaning: Meaning) -> list[tuple[str, str]]:
     """The answer in sentences, each with its colour; the first is the headline."""
     answer = explanation.answer
     if isinstance(answer, Prediction):
-        (threshold,) = meaning.thresholds.values() or (None,)
-        name = next(iter(meaning.thresholds), "the finding")
+        name, threshold = next(iter(meaning.thresholds.items()), ("", None))
+        name = name or (answer.label if answer.decision else "the positive class")
         side = "at or above" if answer.decision else "below"
         point = "the model's operating point"
         if threshold is not None:
             point += f" of {threshold:.3f}"
         return [
-            (f"{answer.label}: probability {answer.probability:.3f}", _colour(answer.decision)),
-            (f"The calibrated probability of {name} is {side} {point}, so it is decided as "
+            (f"{answer.label}  (probability of {name}: {answer.probability:.3f})",
+             _colour(answer.decision)),
+            (f"The calibrated probability of {name} is {side} {point}, so the film is decided as "
              f"{answer.label}.", _INK),
         ]  # fmt: skip
     present = [finding.name for finding in answer.findings if finding.decision]
@@ -132,23 +157,21 @@ def _colour(is_positive: object) -> str:
     return _POSITIVE if is_positive else _NEGATIVE
 
 
-def _write(
-    axes: Axes, source: str, lines: list[tuple[str, str]], warnings: list[str], inches: float
-) -> None:
+def _write(axes: Axes, source: str, lines: list[tuple[str, str]], warnings: list[str]) -> None:
     axes.axis("off")
-    axes.set_ylim(inches, 0)
+    axes.set_ylim(axes.bbox.height / _DPI, 0)
     (headline, colour), *others = lines
-    axes.text(0, 0.05, _safe(textwrap.shorten(headline, 60)), va="top", fontsize=18, weight="bold",
-              color=colour)  # fmt: skip
-    axes.text(1, 0.1, _safe(_end_of(source, 60)), va="top", ha="right", fontsize=9, color=_FAINT)
-    at = 0.5
+    headline = _safe(textwrap.shorten(headline, 60, placeholder=" ..."))
+    axes.text(0, 0, headline, va="top", fontsize=18, weight="bold", color=colour)
+    axes.text(1, 0.07, _safe(_end_of(source, 50)), va="top", ha="right", fontsize=9, color=_FAINT)
+    at = _HEADLINE - 0.1
     for text, ink in others:
         axes.text(0, at, _safe(text), va="top", fontsize=11, color=ink)
-        at += 0.3
+        at += _LINE
     for warning in warnings:
-        axes.text(0, at, f"Warning: {_safe(warning)}", va="top", fontsize=11, color=_WARNING,
-                  weight="bold")  # fmt: skip
-        at += 0.27
+        text = f"Warning: {_safe(warning)}"
+        axes.text(0, at, text, va="top", fontsize=11, color=_WARNING, weight="bold")
+        at += _LINE
 
 
 def _show(axes: Axes, pixels: NDArray[np.uint8], title: str) -> None:
@@ -172,18 +195,19 @@ def _colour_bar(axes: Axes, explanation: Explanation, meaning: Meaning) -> None:
     bar.set_label(_safe(f"evidence{about}, {unit}"), fontsize=9, color=_FAINT)
 
 
-def _bars(axes: Axes, answer: FindingsPrediction, meaning: Meaning) -> None:
-    rows = np.arange(len(answer.findings))
-    values = [finding.probability for finding in answer.findings]
-    axes.barh(rows, values, height=0.62, color=[_colour(f.decision) for f in answer.findings])
-    for row, finding in enumerate(answer.findings):
+def _bars(axes: Axes, findings: Sequence[Finding], meaning: Meaning) -> None:
+    values = [finding.probability for finding in findings]
+    colours = [_colour(finding.decision) for finding in findings]
+    axes.barh(range(len(findings)), values, height=0.62, color=colours)
+    for row, finding in enumerate(findings):
         threshold = meaning.thresholds.get(finding.name)
         if threshold is not None:
             axes.plot([threshold] * 2, [row - 0.42, row + 0.42], color=_INK, linewidth=1.5)
         axes.text(1.01, row, f"{finding.probability:.3f}", va="center", fontsize=9, color=_INK)
-    axes.set_yticks(rows, [_safe(finding.name) for finding in answer.findings], fontsize=9)
+    names = [_safe(finding.name) for finding in findings]
+    axes.set_yticks(range(len(findings)), names, fontsize=9)
     axes.set_xlim(0, 1)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_ylim(len(findings) - 0.5, -0.5)
     marks = "; marks are the operating points" if meaning.thresholds else ""
     axes.set_title(f"Calibrated probabilities{marks}", fontsize=10, color=_FAINT, loc="left")
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -128,8 +128,9 @@ class RestClient(ServingClient):
         adapter = requests.adapters.HTTPAdapter(pool_maxsize=self.concurrency)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
-        if isinstance(self.target.tls, Path):
-            self._session.verify = str(self.target.tls)
+        tls = self.target.tls
+        # Given with each request: the environment's REQUESTS_CA_BUNDLE outdoes the session's.
+        self._verify = str(tls) if isinstance(tls, Path) else None
 
     def run(self, images: Sequence[bytes], signature: str = SIGNATURE) -> Mapping[str, Any]:
         """See `Predictor.run`; outputs are lists.
@@ -146,6 +147,7 @@ class RestClient(ServingClient):
                 data=body,
                 headers=rest_protocol.HEADERS,
                 timeout=seconds,
+                verify=self._verify,
             ),
             lambda status, text: self._protocol.outputs(status, text, signature),
         )
@@ -153,7 +155,9 @@ class RestClient(ServingClient):
     def served_version(self) -> int:
         """See `ServingClient.served_version`."""
         return self._retried(
-            lambda seconds: self._session.get(self._protocol.metadata_url, timeout=seconds),
+            lambda seconds: self._session.get(
+                self._protocol.metadata_url, timeout=seconds, verify=self._verify
+            ),
             self._protocol.served_version,
         )
 
