@@ -106,6 +106,11 @@ class EmbeddedServer:
             self._batches.close()
         self._admission.close()
 
+    @property
+    def pending(self) -> int:
+        """How many requests run or wait."""
+        return self._admission.pending
+
     def __enter__(self) -> Self:
         self.start()
         return self

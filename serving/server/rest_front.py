@@ -20,6 +20,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
+from serving import page
 from serving.server import inference, json_examples, json_tensor, text_protos
 from serving.server.config import ServerConfig
 from serving.server.errors import ServerConfigError, StatusError, invalid
@@ -76,6 +77,7 @@ class RestFront:
         app.router.add_get("/healthz", self._healthz)
         if path := _metrics_path(self._config):
             app.router.add_get(path, self._metrics)
+        page.add_routes(app, self._service.models)
         app.router.add_route("*", "/{path:.*}", self._serve)
         return app
 

@@ -151,7 +151,11 @@ class TestPredict:
             (predict_pb2.PredictRequest(), INVALID_ARGUMENT, "Missing ModelSpec"),
             (predict_request(spec(""), x=X), INVALID_ARGUMENT, "ModelSpec has no name specified."),
             (predict_request(spec("no"), x=X), NOT_FOUND, "for request: Latest(no)"),
-            (predict_request(spec(version=7), x=X), NOT_FOUND, "for request: Specific(half_plus, 7)"),
+            (
+                predict_request(spec(version=7), x=X),
+                NOT_FOUND,
+                "for request: Specific(half_plus, 7)",
+            ),
             # 0 is a version like any other.
             (predict_request(spec(version=0), x=X), NOT_FOUND, "Specific(half_plus, 0)"),
             (
@@ -169,7 +173,11 @@ class TestPredict:
                 INVALID_ARGUMENT,
                 "Sent extra: {wrong}. Missing but required: {x}.",
             ),
-            (predict_request(spec()), INVALID_ARGUMENT, "input size does not match signature: 0!=1"),
+            (
+                predict_request(spec()),
+                INVALID_ARGUMENT,
+                "input size does not match signature: 0!=1",
+            ),
             (predict_request(spec(), "no", x=X), INVALID_ARGUMENT, "alias not found in signature"),
             (
                 predict_request(spec(), "y", "y", x=X),

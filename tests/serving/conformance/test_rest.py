@@ -134,17 +134,26 @@ class TestPredict:
             ),
             (signature("scalar", inputs={"x": 1}), {"outputs": 2.0}),
             (signature("scalar", inputs=1), {"outputs": 2.0}),
-            (signature("matrix", instances=[[1, 2], [3, 4]]), {"predictions": [[-1, -2], [-3, -4]]}),
+            (
+                signature("matrix", instances=[[1, 2], [3, 4]]),
+                {"predictions": [[-1, -2], [-3, -4]]},
+            ),
             (
                 signature("types", instances=[{"small": 255, "on": True}]),
                 {"predictions": [{"small": 255, "on": False}]},
             ),
             (
                 signature("echo", instances=[{"b64": "AP8="}]),
-                {"predictions": [{"length": 2, "copy_bytes": {"b64": "AP8="}, "text": "\x00\ufffd"}]},
+                {
+                    "predictions": [
+                        {"length": 2, "copy_bytes": {"b64": "AP8="}, "text": "\x00\ufffd"}
+                    ]
+                },
             ),
             (
-                signature("echo", instances=[{"image_bytes": {"b64": "YQ=="}}, {"image_bytes": "é"}]),
+                signature(
+                    "echo", instances=[{"image_bytes": {"b64": "YQ=="}}, {"image_bytes": "é"}]
+                ),
                 {
                     "predictions": [
                         {"length": 1, "copy_bytes": {"b64": "YQ=="}, "text": "a"},
@@ -155,9 +164,7 @@ class TestPredict:
         ],
         ids=str,
     )
-    def test_other_signatures(
-        self, post: Ask, endpoint: Endpoint, body: Any, answer: Any
-    ) -> None:
+    def test_other_signatures(self, post: Ask, endpoint: Endpoint, body: Any, answer: Any) -> None:
         if "\ufffd" in str(answer) and not endpoint.is_embedded:
             pytest.skip("TensorFlow Serving writes bytes that are no text as they are")
         response = post("toy:predict", body)
@@ -188,7 +195,10 @@ class TestPredict:
             ({"instances": [1], "inputs": [1]}, ""),
             ({"instances": []}, ""),
             ({"instances": 1}, ""),
-            ({"instances": [1], "signature_name": 5}, "'signature_name' key must be a string value."),
+            (
+                {"instances": [1], "signature_name": 5},
+                "'signature_name' key must be a string value.",
+            ),
             (
                 {"instances": [1], "signature_name": "no"},
                 'Serving signature name: "no" not found in signature def',
