@@ -239,7 +239,7 @@ class TestSettings:
         with pytest.raises(ServerConfigError, match=words):
             ServerConfig(**settings)
 
-    @pytest.mark.parametrize("text", [None, "nonsense: 1", 'model_config_list { config { name: 5'])
+    @pytest.mark.parametrize("text", [None, "nonsense: 1", "model_config_list { config { name: 5"])
     def test_configuration_files_that_cannot_be_read(
         self, half: Serve, tmp_path: Path, text: str | None
     ) -> None:
