@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from serving.server import json_tensor
+from serving.server import json_answers, json_tensor
 from serving.server.errors import StatusError
 
 
@@ -35,7 +35,7 @@ class TestRoundTrip:
     @settings(max_examples=100, deadline=None)
     @given(FLOATS)
     def test_floats_come_back_bit_by_bit(self, array: Any) -> None:
-        text = json_tensor.predictions({"x": array}, "row").replace("predictions", "instances")
+        text = json_answers.predictions({"x": array}, "row").replace("predictions", "instances")
         (back,) = json_tensor.to_arrays(
             json_tensor.parse_predict(text.encode()), inputs(x=tf.float32)
         ).values()
@@ -46,7 +46,7 @@ class TestRoundTrip:
     @given(st.lists(st.binary(), min_size=1), st.sampled_from(["row", "columnar"]))
     def test_bytes_come_back(self, values: list[bytes], wanted: Any) -> None:
         array = np.array([*values, None], object)[:-1]
-        text = json_tensor.predictions({"x_bytes": array}, wanted)
+        text = json_answers.predictions({"x_bytes": array}, wanted)
         text = text.replace("predictions", "instances").replace("outputs", "inputs")
         (back,) = json_tensor.to_arrays(
             json_tensor.parse_predict(text.encode()), inputs(x=tf.string)
@@ -59,7 +59,7 @@ class TestRoundTrip:
     def test_integers_hold_their_whole_range(self, name: str) -> None:
         dtype = tf.dtypes.as_dtype(name)
         array = np.array([dtype.min, dtype.max], dtype.as_numpy_dtype)
-        written = json.loads(json_tensor.predictions({"x": array}, "row"))
+        written = json.loads(json_answers.predictions({"x": array}, "row"))
         (back,) = decoded({"instances": written["predictions"]}, x=dtype).values()
         assert back.tolist() == array.tolist()
         for beyond in (dtype.min - 1, dtype.max + 1):
@@ -81,12 +81,12 @@ class TestRoundTrip:
     ],
 )
 def test_how_a_float32_is_written(value: float, text: str) -> None:
-    written = json_tensor.predictions({"y": np.float32([value])}, "row")
+    written = json_answers.predictions({"y": np.float32([value])}, "row")
     assert written == f'{{"predictions": [{text}]}}'
 
 
 def test_doubles_keep_their_digits() -> None:
-    written = json_tensor.predictions({"y": np.array([0.1 + 0.2])}, "row")
+    written = json_answers.predictions({"y": np.array([0.1 + 0.2])}, "row")
     assert written == '{"predictions": [0.30000000000000004]}'
 
 
@@ -116,14 +116,14 @@ class TestShapes:
 
     def test_outputs_without_rows_cannot_be_rows(self) -> None:
         with pytest.raises(StatusError, match="y has no shape information"):
-            json_tensor.predictions({"y": np.float32(1)}, "row")
+            json_answers.predictions({"y": np.float32(1)}, "row")
         with pytest.raises(StatusError, match="inconsistent batch sizes"):
-            json_tensor.predictions({"a": np.zeros(1), "b": np.zeros(2)}, "row")
+            json_answers.predictions({"a": np.zeros(1), "b": np.zeros(2)}, "row")
 
     def test_an_answer_of_no_rows(self) -> None:
         empty = {"a": np.zeros((0, 3), np.float32), "b": np.zeros(0, np.int64)}
-        assert json.loads(json_tensor.predictions(empty, "row")) == {"predictions": []}
-        assert json.loads(json_tensor.predictions(empty, "columnar")) == {
+        assert json.loads(json_answers.predictions(empty, "row")) == {"predictions": []}
+        assert json.loads(json_answers.predictions(empty, "columnar")) == {
             "outputs": {"a": [], "b": []}
         }
 
