@@ -49,11 +49,11 @@ HEADERS = {
 class Models(Protocol):
     """What the page has to know of the models that its server has."""
 
-    def names(self) -> Sequence[str]:
-        """Of the models; the page opens with the first."""
+    def available(self) -> Mapping[str, Sequence[int]]:
+        """The models, and which versions can be asked; the page opens with the first model."""
 
     def contract(self, name: str) -> tuple[int, Mapping[str, Any]]:
-        """The version that answers by default, and its contract, empty if it has none.
+        """The version that answers by default, and its contract, {} if it has none.
 
         Raises:
           PredictionError: no version is available.
@@ -94,7 +94,7 @@ async def _file(name: str, request: web.Request) -> web.Response:
 
 
 async def _model(models: Models, request: web.Request) -> web.Response:
-    names = models.names()
+    names = list(models.available())
     name = request.query.get("name") or next(iter(names), "")
     if name not in names:
         return _error(404, f"there is no model {name!r} here" if name else "no model is served")
@@ -108,7 +108,7 @@ async def _model(models: Models, request: web.Request) -> web.Response:
         for output in contract.get("outputs", ())
     ]
     # A browser's numbers are exact up to 2^53, and a version may be a time in nanoseconds.
-    facts |= {"models": list(names), "name": name, "version": str(version), "outputs": outputs}
+    facts |= {"models": names, "name": name, "version": str(version), "outputs": outputs}
     facts["warnings"] = WARNINGS
     return web.json_response(facts, headers=HEADERS)
 

@@ -9,7 +9,7 @@ export class Refusal extends Error {
 }
 
 const REASONS = {
-  404: ["The model is not served any more.", true],
+  404: ["This model is not served now. Ask again soon.", true],
   408: ["The file took too long to reach the server.", true],
   413: ["The file is larger than the server takes. Save it smaller, as JPEG for instance.", false],
   429: ["The server is busy. Wait a moment, then ask again.", true],
@@ -41,7 +41,7 @@ export async function predict(model, film, signal) {
   // The version that the facts are about, so that no answer is read by another's operating point.
   const path = `v1/models/${encodeURIComponent(model.name)}/versions/${model.version}:predict`;
   const response = await ask(path, { method: "POST", body, signal }, (words) =>
-    `The model cannot use this image: ${words}. Save it as an 8-bit PNG or JPEG, and try again.`,
+    `The model cannot use this image: ${words}. Save it smaller, or as an 8-bit PNG or JPEG, and try again.`,
   );
   const said = await response.json().catch(abortOr("The server’s answer cannot be read."));
   const row = said.predictions?.[0];

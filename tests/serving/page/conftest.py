@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
+from tests.browser import Tab, browser
 from tests.serving.page.page_server import Answer, PageServer
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Tab]:
+    with browser() as tab:
+        yield tab
 
 
 @pytest.fixture(scope="session")

@@ -38,8 +38,8 @@ class PageServer:
         self.asked: list[str] = []
         self._loop = asyncio.new_event_loop()
 
-    def names(self) -> list[str]:
-        return ["cxr"]
+    def available(self) -> dict[str, list[int]]:
+        return {"cxr": [self.version] if self.version else []}
 
     def contract(self, name: str) -> tuple[int, Mapping[str, Any]]:
         if not self.version:

@@ -14,9 +14,21 @@ import pytest
 from components.disclaimer import DISCLAIMER
 from serving import dicom_image
 from serving.prediction.quality import WARNINGS
-from tests.browser import Tab, browser, needs_browser
+from tests.browser import Tab, needs_browser
 from tests.components.example_gen import dicom_samples
 from tests.serving.page.page_server import PageServer
+from tests.serving.page.viewer import (
+    ask,
+    colour_of_the_film,
+    file_of,
+    grey,
+    open_page,
+    opened,
+    size_of,
+    slide_to,
+    text,
+    wait_for_answer,
+)
 from tests.serving.tiny_model import (
     STEEPNESS,
     THRESHOLD,
@@ -27,90 +39,15 @@ from tests.serving.tiny_model import (
 
 pytestmark = needs_browser
 
-IDLE = "!document.getElementById('status').classList.contains('busy')"
 
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Tab]:
-    with browser() as tab:
-        yield tab
+@pytest.fixture
+def tab(chromium: Tab, server: PageServer) -> Iterator[Tab]:
+    yield from opened(chromium, server.url)
 
 
 @pytest.fixture
-def tab(running: Tab, server: PageServer) -> Iterator[Tab]:
-    yield from opened(running, server)
-
-
-@pytest.fixture
-def multi_label_tab(running: Tab, multi_label_server: PageServer) -> Iterator[Tab]:
-    yield from opened(running, multi_label_server)
-
-
-def opened(running: Tab, server: PageServer) -> Iterator[Tab]:
-    for heard in (running.problems, running.requests, running.dialogs):
-        heard.clear()
-    running.prefer("light")
-    open_page(running, server)
-    yield running
-    assert not running.problems
-    assert not running.dialogs
-    assert running.requests
-    assert {url[: len(server.url)] for url in running.requests} == {server.url}
-
-
-def open_page(tab: Tab, server: PageServer, **size: int) -> None:
-    tab.open(server.url, **size)
-    tab.wait_for(f"location.href === {json.dumps(server.url)}")
-    tab.wait_for("document.getElementById('model').textContent.includes('version')")
-
-
-def file_of(folder: Path, content: bytes, name: str = "film.png") -> Path:
-    file = folder / name
-    file.write_bytes(content)
-    return file
-
-
-def grey(folder: Path, level: int, name: str = "film.png") -> Path:
-    return file_of(folder, encoded_image(level, Path(name).suffix), name)
-
-
-def ask(tab: Tab, *files: Path) -> None:
-    tab.choose("#files", *files)
-    wait_for_answer(tab, files[0].name)
-
-
-def wait_for_answer(tab: Tab, name: str) -> None:
-    tab.wait_for(f"document.getElementById('name').textContent.startsWith({json.dumps(name)})")
-    tab.wait_for(IDLE)
-
-
-def text(tab: Tab, name: str) -> str:
-    """What can be read in an element; empty while it is hidden."""
-    read = "it => it.checkVisibility() ? it.innerText.trim() : ''"
-    return tab.evaluate(f"({read})(document.getElementById('{name}'))")
-
-
-def colour_of_the_film(tab: Tab, across: float = 0.5, down: float = 0.5) -> np.ndarray:
-    """What is seen at a place, in shares of width and height: RGB."""
-    tab.evaluate("document.querySelector('.stage').scrollIntoView({block: 'center'})")
-    x, y = tab.evaluate(
-        "(box => [box.x, box.y])(document.querySelector('.stage').getBoundingClientRect())"
-    )
-    width, height = size_of(tab, "film")
-    seen = cv2.imdecode(np.frombuffer(tab.screenshot(), np.uint8), cv2.IMREAD_COLOR)
-    return seen[round(y + down * height), round(x + across * width), ::-1].astype(float)
-
-
-def size_of(tab: Tab, name: str) -> tuple[float, float]:
-    box = f"document.getElementById('{name}').getBoundingClientRect()"
-    return tuple(tab.evaluate(f"(box => [box.width, box.height])({box})"))
-
-
-def slide_to(tab: Tab, percent: int) -> None:
-    tab.evaluate(
-        f"(slider => {{ slider.value = {percent}; slider.dispatchEvent(new Event('input')); }})"
-        "(document.getElementById('opacity'))"
-    )
+def multi_label_tab(chromium: Tab, multi_label_server: PageServer) -> Iterator[Tab]:
+    yield from opened(chromium, multi_label_server.url)
 
 
 def overlaid(level: int, opacity: float) -> np.ndarray:
@@ -248,7 +185,7 @@ def test_findings_are_sorted_by_margin_and_each_has_its_map(
 
 def test_a_model_without_maps_says_so(tab: Tab, server: PageServer, tmp_path: Path) -> None:
     server.found = {key: value for key, value in server.found.items() if key != "explanation"}
-    open_page(tab, server)
+    open_page(tab, server.url)
     ask(tab, grey(tmp_path, 200))
 
     assert server.asked == ["serving_default"]
@@ -404,7 +341,7 @@ def test_a_bad_dicom_file_says_so(tab: Tab, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (400, "The model cannot use this image: Input size should match."),
+        (400, "The model cannot use this image: Input size should match. Save it smaller"),
         (413, "The file is larger than the server takes."),
         (429, "The server is busy. Wait a moment, then ask again."),
         (503, "The model is not available now"),
@@ -512,7 +449,7 @@ def test_the_disclaimer_is_always_in_sight(tab: Tab, tmp_path: Path) -> None:
 def test_nothing_is_wider_than_a_phone(
     multi_label_tab: Tab, multi_label_server: PageServer, tmp_path: Path
 ) -> None:
-    open_page(multi_label_tab, multi_label_server, width=320, height=700)
+    open_page(multi_label_tab, multi_label_server.url, width=320, height=700)
     ask(multi_label_tab, grey(tmp_path, 128), grey(tmp_path, 10, "b.png"))
 
     assert multi_label_tab.evaluate("document.documentElement.scrollWidth") <= 320
