@@ -12,6 +12,7 @@ import click
 from components.disclaimer import DISCLAIMER
 from components.errors import InputError
 
+_FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 # What the server's own defaults decide is not given on; so they stand in one place.
 _UNSET: Any = None
@@ -52,6 +53,8 @@ def _flag(name: str, help_text: str, **options: Any) -> Any:
 @_flag("max_image_pixels", "Of one image; 0: no limit.  [default: 50 million]", type=int)
 @_flag("max_running_requests", "At once.  [default: one per core]", type=int)
 @_flag("max_queued_requests", "That wait; the next is refused.  [default: 64]", type=int)
+@_flag("request_log_dir", "Log scalars and scores there, never pixels.", type=_FOLDER)
+@_flag("request_log_sampling", "The share of images to log.  [default: 1]", type=float)
 @_flag("grace_seconds", "For what runs when the server stops.  [default: 30]", type=float)
 def serve(**flags: Any) -> None:
     """Serve an exported model over TensorFlow Serving's gRPC and REST protocols.
@@ -79,17 +82,18 @@ def _serve(settings: dict[str, Any], stop: threading.Event) -> None:
     from serving.saved_model import import_tensorflow
 
     import_tensorflow()
+    from serving.prediction import PredictionError
     from serving.server.config import ServerConfig
     from serving.server.embedded import EmbeddedServer
-    from serving.server.errors import ServerConfigError, StatusError
+    from serving.server.errors import StatusError
 
     try:
         server = EmbeddedServer(ServerConfig(**settings))
         server.start()
-    except ServerConfigError as error:
-        raise InputError(str(error)) from error
     except StatusError as error:
         raise InputError(f"the model cannot be loaded: {error}") from error
+    except PredictionError as error:
+        raise InputError(str(error)) from error
     try:
         _announce(server)
         stop.wait()

@@ -50,6 +50,9 @@ class ServerConfig:
       monitoring_config_file: MonitoringConfig in text form: Prometheus' path.
       enable_prometheus: the same without a file, at TensorFlow Serving's usual path.
       ssl_config_file: SSLConfig in text form; encrypts both ports.
+      request_log_dir: where scalars and scores of what was answered are logged, never pixels;
+        None for no log.
+      request_log_sampling: the share of the images that are logged, on (0, 1].
       enable_grpc_healthcheck_service: on, where TensorFlow Serving has it off.
       enable_serialization_as_tensor_content: answer tensors as bytes, not as typed values.
       grace_seconds: how long requests that run may take when the server is told to stop.
@@ -82,6 +85,8 @@ class ServerConfig:
     monitoring_config_file: Path | None = None
     enable_prometheus: bool = False
     ssl_config_file: Path | None = None
+    request_log_dir: Path | None = None
+    request_log_sampling: float = 1.0
     enable_grpc_healthcheck_service: bool = True
     enable_serialization_as_tensor_content: bool = False
     grace_seconds: float = 30.0

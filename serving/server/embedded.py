@@ -22,9 +22,11 @@ from serving.server.grpc_front import GrpcFront
 from serving.server.manager import ModelManager, watch
 from serving.server.metrics import Metrics
 from serving.server.model_config import wanted_models
+from serving.server.request_log import RequestLog
 from serving.server.rest_front import RestFront
 from serving.server.service import Service
 from serving.server.tls import TLS
+from serving.server.watching import Watcher
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ class EmbeddedServer:
         self._stop_watching = threading.Event()
         self._threads: list[threading.Thread] = []
         self._batches: BatchScheduler | None = None
+        self._watcher: Watcher | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fronts: list[GrpcFront | RestFront] = []
 
@@ -64,6 +67,7 @@ class EmbeddedServer:
 
         Raises:
           ServerConfigError: settings, or the files they name, cannot be used; or a port.
+          RequestLogError: the log's folder cannot be used.
           StatusError: a model is there, and no version of it can be loaded.
         """
         config = self.config
@@ -76,7 +80,12 @@ class EmbeddedServer:
         self._admission = Admission(
             max_running=running, max_queued=config.max_queued_requests, metrics=self._metrics
         )
-        service = Service(config, self.models, self._admission, self._metrics, self._batches)
+        if config.request_log_dir:
+            log = RequestLog(config.request_log_dir, sampling=config.request_log_sampling)
+            self._watcher = Watcher(self.models, log)
+        service = Service(
+            config, self.models, self._admission, self._metrics, self._batches, self._watcher
+        )
         try:
             self._settings = wanted_models(config)
             self.models.configure(self._settings)
@@ -101,10 +110,17 @@ class EmbeddedServer:
         for thread in self._threads:
             thread.join()
         self._threads.clear()
+        if self._watcher:
+            self._watcher.close()
         self.models.close()
         if self._batches:
             self._batches.close()
         self._admission.close()
+
+    @property
+    def pending(self) -> int:
+        """How many requests run or wait."""
+        return self._admission.pending
 
     def __enter__(self) -> Self:
         self.start()

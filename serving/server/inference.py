@@ -42,12 +42,14 @@ class Call:
       deadline: on `time.monotonic`'s clock; None for none.
       max_image_pixels: of one encoded image in a string input; 0 for no limit.
       as_content: answer tensors as bytes.
+      answered: told the inputs and outputs of what was answered, by their names.
     """
 
     run: Run
     deadline: float | None = None
     max_image_pixels: int = 0
     as_content: bool = False
+    answered: Callable[[Arrays, Arrays], None] | None = None
 
 
 def predict(
@@ -89,7 +91,10 @@ def run_signature(
             image_limits.check(arrays[alias].ravel(), call.max_image_pixels)
         feeds[signature.inputs[alias].name] = arrays[alias]
     fetched = call.run(feeds, [signature.outputs[alias].name for alias in aliases], call.deadline)
-    return dict(zip(aliases, fetched, strict=True))
+    outputs = dict(zip(aliases, fetched, strict=True))
+    if call.answered:
+        call.answered(arrays, outputs)
+    return outputs
 
 
 def _check_inputs(signature: Any, arrays: Arrays) -> None:

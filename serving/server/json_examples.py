@@ -1,4 +1,4 @@
-"""TensorFlow Serving's JSON for Examples: the bodies of classify and regress, and their answers."""
+"""TensorFlow Serving's JSON for Examples: the bodies of classify and regress."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import classification_pb2, input_pb2, regression_pb2
+from tensorflow_serving.apis import input_pb2
 
 from serving.server.errors import invalid
 from serving.server.json_tensor import decode_base64, parse, signature_name
@@ -36,26 +36,6 @@ def parse_examples(body: bytes) -> tuple[str, input_pb2.Input]:
     else:
         request_input.example_list.examples.extend(examples)
     return name, request_input
-
-
-def classifications(response: classification_pb2.ClassificationResponse) -> str:
-    """Writes the answer of classify: for each example its classes, as [label, score]."""
-    rows = (
-        ", ".join(f"[{json.dumps(one.label)}, {_number(one.score)}]" for one in example.classes)
-        for example in response.result.classifications
-    )
-    return f'{{"results": [{", ".join(f"[{row}]" for row in rows)}]}}'
-
-
-def regressions(response: regression_pb2.RegressionResponse) -> str:
-    """Writes the answer of regress: a number for each example."""
-    values = (_number(one.value) for one in response.result.regressions)
-    return f'{{"results": [{", ".join(values)}]}}'
-
-
-def _number(value: float) -> str:
-    text = str(np.float32(value))
-    return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}.get(text, text)
 
 
 def _example(value: Any, where: str) -> tf.train.Example:

@@ -1,7 +1,6 @@
-"""TensorFlow Serving's JSON for tensors: `instances` or `inputs` in, answers out.
+"""TensorFlow Serving's JSON for the tensors of a request: `instances` by row, `inputs` by column.
 
-Not plain JSON: NaN and infinities are numbers, what follows the object is ignored, and a
-float32 is printed with the digits that tell it from other float32s.
+Not plain JSON: NaN and infinities are numbers, and what follows the object is ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from serving.server.errors import Code, StatusError, invalid
 Format: TypeAlias = Literal["row", "columnar"]
 
 _B64 = "b64"
-_BYTES_SUFFIX = "_bytes"
 _JSON_TYPES = {str: "String", bool: "Bool", dict: "Object", list: "Array", type(None): "Null"}
 _MAX_SHOWN = 100
 
@@ -251,76 +249,3 @@ def _mismatch(value: Any, expected: str) -> StatusError:
     kind = _JSON_TYPES.get(type(value), "Number")
     shown = json.dumps(value)[:_MAX_SHOWN]
     return invalid(f"JSON Value: {shown} Type: {kind} is not of expected type: {expected}")
-
-
-def predictions(outputs: Mapping[str, NDArray[Any]], wanted: Format) -> str:
-    """Writes an answer.
-
-    Args:
-      outputs: arrays by the signature's output names.
-      wanted: the format of the request.
-
-    Raises:
-      StatusError: INVALID_ARGUMENT: outputs that cannot be split into rows.
-    """
-    written = {
-        name: _written(array, as_base64=name.endswith(_BYTES_SUFFIX))
-        for name, array in outputs.items()
-    }
-    if wanted == "columnar":
-        if len(written) == 1:
-            return f'{{"outputs": {_joined(next(iter(written.values())))}}}'
-        fields = (f"{json.dumps(name)}: {_joined(value)}" for name, value in written.items())
-        return f'{{"outputs": {{{", ".join(fields)}}}}}'
-    for name, array in outputs.items():
-        if not array.ndim:
-            raise invalid(f"Tensor name: {name} has no shape information")
-    if len({len(array) for array in outputs.values()}) > 1:
-        sizes = ", ".join(f"{name}: {len(array)}" for name, array in outputs.items())
-        raise invalid(f"Tensors have inconsistent batch sizes: {sizes}")
-    if len(written) == 1:
-        return f'{{"predictions": {_joined(next(iter(written.values())))}}}'
-    rows = (
-        "{" + ", ".join(f"{json.dumps(n)}: {_joined(v[row])}" for n, v in written.items()) + "}"
-        for row in range(len(next(iter(outputs.values()))))
-    )
-    return f'{{"predictions": [{", ".join(rows)}]}}'
-
-
-def _joined(value: Any) -> str:
-    """Nested lists of written values as one text."""
-    return f"[{', '.join(map(_joined, value))}]" if isinstance(value, list) else value
-
-
-def _written(array: NDArray[Any], *, as_base64: bool) -> Any:
-    """The array as nested lists, each value as JSON."""
-    array = np.asarray(array)
-    flat = array.ravel()
-    if array.dtype == object or array.dtype.kind in "SU":
-        texts = [_written_string(value, as_base64=as_base64) for value in flat.tolist()]
-    elif array.dtype == bool:
-        texts = ["true" if value else "false" for value in flat.tolist()]
-    elif np.issubdtype(array.dtype, np.integer):
-        texts = [str(value) for value in flat.tolist()]
-    else:
-        texts = [_NOT_FINITE.get(text, text) for text in _shortest(flat)]
-    written = np.empty(len(texts), object)
-    written[:] = texts
-    return written.reshape(array.shape).tolist()
-
-
-_NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-
-
-def _shortest(flat: NDArray[Any]) -> list[str]:
-    # At the array's own precision: a float32 that became a Python float has 17 digits.
-    if flat.dtype not in (np.float32, np.float64):
-        flat = flat.astype(np.float32)
-    return [str(text) for text in flat.astype(str)]
-
-
-def _written_string(value: Any, *, as_base64: bool) -> str:
-    data = value if isinstance(value, bytes) else str(value).encode()
-    if as_base64:
-        return f'{{"b64": "{base64.b64encode(data).decode("ascii")}"}}'
-    return json.dumps(data.decode("utf-8", "replace"), ensure_ascii=False)

@@ -20,7 +20,8 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving.server import inference, json_examples, json_tensor, text_protos
+from serving import page
+from serving.server import inference, json_answers, json_examples, json_tensor, text_protos
 from serving.server.config import ServerConfig
 from serving.server.errors import ServerConfigError, StatusError, invalid
 from serving.server.inference import DEFAULT_SIGNATURE, Call
@@ -76,6 +77,7 @@ class RestFront:
         app.router.add_get("/healthz", self._healthz)
         if path := _metrics_path(self._config):
             app.router.add_get(path, self._metrics)
+        page.add_routes(app, self._service.models)
         app.router.add_route("*", "/{path:.*}", self._serve)
         return app
 
@@ -226,21 +228,21 @@ def _predict(servable: Servable, call: Call, body: bytes) -> bytes:
         raise invalid(f'Serving signature name: "{name}" not found in signature def')
     arrays = json_tensor.to_arrays(request, signature.inputs)
     outputs = inference.run_signature(signature, arrays, call)
-    return json_tensor.predictions(outputs, request.format).encode()
+    return json_answers.predictions(outputs, request.format).encode()
 
 
 def _classify(servable: Servable, call: Call, body: bytes) -> bytes:
     request = classification_pb2.ClassificationRequest()
     request.model_spec.signature_name, request_input = json_examples.parse_examples(body)
     request.input.CopyFrom(request_input)
-    return json_examples.classifications(inference.classify(servable, request, call)).encode()
+    return json_answers.classifications(inference.classify(servable, request, call)).encode()
 
 
 def _regress(servable: Servable, call: Call, body: bytes) -> bytes:
     request = regression_pb2.RegressionRequest()
     request.model_spec.signature_name, request_input = json_examples.parse_examples(body)
     request.input.CopyFrom(request_input)
-    return json_examples.regressions(inference.regress(servable, request, call)).encode()
+    return json_answers.regressions(inference.regress(servable, request, call)).encode()
 
 
 def _as_dict(message: Any) -> dict[str, Any]:

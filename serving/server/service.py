@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from serving.server.metrics import (
     Metrics,
 )
 from serving.server.servable import Servable
+from serving.server.watching import Watcher
 
 _log = logging.getLogger(__name__)
 
@@ -40,12 +42,14 @@ class Service:
         admission: Admission,
         metrics: Metrics,
         batches: BatchScheduler | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
         self.config = config
         self.models = models
         self.metrics = metrics
         self._admission = admission
         self._batches = batches
+        self._watcher = watcher
 
     async def answer(
         self,
@@ -125,5 +129,6 @@ class Service:
                 deadline,
                 self.config.max_image_pixels,
                 self.config.enable_serialization_as_tensor_content,
+                functools.partial(self._watcher.answered, servable) if self._watcher else None,
             )
             return work(servable, call)
