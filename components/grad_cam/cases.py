@@ -97,7 +97,7 @@ class SelectedCase:
         if self.slice is None:
             return _WHY[self.rule]
         feature, value = self.slice
-        return f"{_WHY[self.rule]} of {feature.replace('_', ' ')} {value}"
+        return f"{_WHY[self.rule]} ({feature.replace('_', ' ')} {value})"
 
 
 def select_cases(
@@ -222,7 +222,7 @@ def _ranked(drawn: Sequence[ScoredCase], threshold: float) -> dict[Rule, list[Sc
         case.sha256: abs(log_odds(case.probability) - log_odds(threshold)) for case in drawn
     }
     furthest = sorted(drawn, key=lambda case: -distance[case.sha256])
-    ranked = {}
+    ranked: dict[Rule, list[ScoredCase]] = {}
     for rule in Rule:
         if rule is Rule.BORDERLINE:
             near = [case for case in drawn if distance[case.sha256] <= math.log(BORDERLINE_ODDS)]

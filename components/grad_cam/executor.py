@@ -16,8 +16,8 @@ from tfx.utils import path_utils
 from components import progress
 from components.errors import InputError
 from components.grad_cam import cases, exported_model, pictures, report
-from components.grad_cam.explaining import Explain
 from components.grad_cam.evaluation import read_slices
+from components.grad_cam.explaining import Explain
 from components.grad_cam.films import ExplainedFilm, parse_line
 from components.grad_cam.settings import GradCamSettings
 from components.scorer.scores import Scores, read_scores
@@ -107,7 +107,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 | "Explain" >> explain
                 | "Save" >> beam.io.WriteToText(lines, ".jsonl")
             )
-        found = {}
+        found: dict[int, ExplainedFilm] = {}
         for shard in sorted(str(path) for path in fileio.glob(f"{lines}*.jsonl")):
             with fileio.open(shard, "r") as file:
                 found |= {film.number: film for film in map(parse_line, file)}

@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.utils.shared import Shared
+from numpy.typing import NDArray
 from tfx.dsl.io import fileio
 
 from components import progress
@@ -105,32 +107,23 @@ class _Explain(beam.DoFn):
     def process(self, films: Sequence[Film]) -> Iterator[str]:
         images = [film.encoded for film in films]
         images += images[-1:] * (BATCH - len(films))
-        explained = self._model(images)
-        for film, cam, png, name in zip(
-            films, explained.maps, explained.overlays, explained.overlaid, strict=False
-        ):
-            yield json.dumps(self._write(film, cam, png if name == self._contract.name else None))
+        for film, cam in zip(films, self._model(images), strict=False):
+            yield json.dumps(self._write(film, cam))
             _COUNTER.add(len(self._chosen))
 
-    def _write(self, film: Film, cam: Any, model_overlay: bytes | None) -> dict[str, Any]:
+    def _write(self, film: Film, cam: NDArray[np.float32]) -> dict[str, Any]:
         """Write a film's pictures, and say what is on them."""
         contract = self._contract
         number = self._chosen[film.sha256, film.filename]
         heat = pictures.to_heat(cam, contract.reference)
         picture = pictures.read_film(film.encoded)
         boxes = film.boxes if self._boxes else ()
-        if model_overlay is None:
-            # The model's own overlay is of another finding.
-            small = pictures.read_film(film.encoded, pictures.OVERLAY_SIDE)
-            overlay = pictures.lay_on(small, heat, contract.opacity)
-        else:
-            overlay = pictures.read_overlay(model_overlay)
-        ends = ("0", f">= {format_logits(contract.reference)} logits per cell")
+        hottest = f">= {format_logits(contract.reference)} logits per cell"
         contents = {
             film_file(number): pictures.film_jpeg(picture),
             heat_file(number): pictures.heat_png(heat, picture.shape),
             overlay_file(number): pictures.overlay_png(
-                overlay, boxes, ends=ends, opacity=contract.opacity
+                picture, heat, contract.opacity, boxes=boxes, ends=("0", hottest)
             ),
         }
         for name, content in contents.items():

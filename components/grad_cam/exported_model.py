@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,21 +15,6 @@ from components.grad_cam.contract import RETRAIN, ModelContract
 from components.trainer.export import CONTRACT
 
 SIGNATURE = "explain"
-
-
-@dataclasses.dataclass(frozen=True)
-class Explained:
-    """What the model says of N films.
-
-    Attributes:
-      maps: of one output, float32 [N, h, w], logits, at least 0.
-      overlays: PNG of each film with a heat map, at its own aspect ratio.
-      overlaid: which output's map that is, [N].
-    """
-
-    maps: NDArray[np.float32]
-    overlays: Sequence[bytes]
-    overlaid: Sequence[str]
 
 
 class ExplainingModel:
@@ -54,21 +37,12 @@ class ExplainingModel:
         self._run = self._model.signatures[SIGNATURE]
         self._contract = contract
 
-    def __call__(self, images: Sequence[bytes]) -> Explained:
-        """Explain films: encoded JPEG or PNG, [N]."""
+    def __call__(self, images: Sequence[bytes]) -> NDArray[np.float32]:
+        """The maps of encoded JPEG or PNG films, [N]: float32 [N, h, w], logits, at least 0."""
         answers = self._run(image_bytes=tf.constant(list(images), tf.string))
-        return explained(answers, self._contract)
-
-
-def explained(answers: dict[str, Any], contract: ModelContract) -> Explained:
-    """The signature's outputs, for one of the model's own."""
-    maps = np.asarray(answers["heatmap"], np.float32)
-    # A model of one finding has no axis for them.
-    overlaid = [contract.name] * len(maps)
-    if maps.ndim == 4:
-        maps = maps[:, contract.output]
-        overlaid = [name.decode() for name in np.asarray(answers["explained"]).tolist()]
-    return Explained(maps, np.asarray(answers["overlay_png_bytes"]).tolist(), overlaid)
+        maps = answers["heatmap"].numpy()
+        # A model of one finding has no axis for them.
+        return maps if maps.ndim == 3 else maps[:, self._contract.output]
 
 
 def read_contract(folder: str, finding: str = "") -> ModelContract:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 FOLDERS = ("films", "heat", "overlays")
 MAX_SIDE = 768
-OVERLAY_SIDE = 512
 # A heat map has few cells: a small picture holds it, and the browser draws it large.
 _HEAT_SIDE = 96
 _JPEG_QUALITY = 88
@@ -121,27 +120,28 @@ def lay_on(film: NDArray[np.uint8], heat: NDArray[np.float32], opacity: float) -
     return np.round(blended).astype(np.uint8)
 
 
-def read_overlay(png: bytes) -> NDArray[np.uint8]:
-    """The model's own overlay, uint8 [H, W, 3], RGB."""
-    return np.asarray(cv2.cvtColor(_decode(png, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
-
-
 def overlay_png(
-    overlay: NDArray[np.uint8], boxes: Boxes, *, ends: tuple[str, str], opacity: float
+    film: NDArray[np.uint8],
+    heat: NDArray[np.float32],
+    opacity: float,
+    *,
+    boxes: Boxes = (),
+    ends: tuple[str, str],
 ) -> bytes:
-    """An overlay as a file that explains itself.
+    """Film and heat as a file that explains itself.
 
     Args:
-      overlay: uint8 [H, W, 3], RGB.
+      film: uint8 [H, W].
+      heat: float32 [h, w] on [0, 1], see `lay_on`.
+      opacity: of heat 1.
       boxes: x, y, width, height of known findings, as fractions of the film.
       ends: what the colour bar below the film says at its two ends, in ASCII.
-      opacity: of the hottest colour.
 
     Returns:
       RGB PNG, as wide as the film and a little higher.
     """
-    boxed = _draw_boxes(overlay.copy(), boxes)
-    return _png(np.vstack([boxed, _legend(overlay.shape[1], ends, opacity)]))
+    drawn = _draw_boxes(lay_on(film, heat, opacity), boxes)
+    return _png(np.vstack([drawn, _legend(film.shape[1], ends, opacity)]))
 
 
 def colour_bar_png() -> bytes:

@@ -43,7 +43,7 @@ class ExplainedCase:
     def values(self) -> dict[str, tuple[str, ...]]:
         """What is known of it beside its label, by name."""
         case = self.selected.case
-        known = {"dataset": (case.dataset,)} if case.dataset else {}
+        known: dict[str, tuple[str, ...]] = {"dataset": (case.dataset,)} if case.dataset else {}
         known |= {name: tuple(found) for name, found in self.film.details.items()}
         return known | {
             name: (value,) for name, value in case.features.items() if name not in known

@@ -128,37 +128,25 @@ class _Model(tf.Module):
         # A variable, because losing it is what a careless loader does.
         sign = np.where(np.arange(outputs) == output, 1.0, -1.0)
         self.steepness = tf.Variable(STEEPNESS * sign, dtype=tf.float32)
-        names = record.PATHOLOGIES if outputs > 1 else record.CLASS_NAMES[1:]
-        # The overlay of a multi-label model is of another finding, unless that is all there is.
-        self._explained = names[-1]
         self._outputs = outputs
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def explain(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        spec = (
-            tf.TensorSpec([CELLS, CELLS], tf.float32),
-            tf.TensorSpec([], tf.string),
-        )
-        grey, png = tf.map_fn(self._look, image_bytes, fn_output_signature=spec)
+        spec = tf.TensorSpec([CELLS, CELLS], tf.float32)
+        grey = tf.map_fn(_cells, image_bytes, fn_output_signature=spec)
         evidence = (grey - MIDDLE)[:, tf.newaxis] * self.steepness[:, tf.newaxis, tf.newaxis]
         maps = tf.nn.relu(evidence)
         probability = tf.sigmoid(tf.reduce_sum(evidence, axis=[2, 3]))
-        answers = {"probability": probability, "heatmap": maps, "overlay_png_bytes": png}
         if self._outputs == 1:
-            answers |= {"probability": probability[:, 0], "heatmap": maps[:, 0]}
-        else:
-            answers["explained"] = tf.fill(tf.shape(image_bytes), self._explained)
-        return answers
+            return {"probability": probability[:, 0], "heatmap": maps[:, 0]}
+        return {"probability": probability, "heatmap": maps}
 
-    def _look(self, encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        film = tf.io.decode_image(encoded, channels=1, expand_animations=False)
-        film.set_shape([None, None, 1])
-        level = tf.cast(film, tf.float32) / 255
-        cells = tf.image.resize(level, [CELLS, CELLS], method="area")[..., 0]
-        # Its overlay is the film in yellow: what matters is who drew it.
-        film = film[:512, :512]
-        yellow = tf.concat([film, film, tf.zeros_like(film)], axis=-1)
-        return cells, tf.io.encode_png(yellow)
+
+def _cells(encoded: tf.Tensor) -> tf.Tensor:
+    film = tf.io.decode_image(encoded, channels=1, expand_animations=False)
+    film.set_shape([None, None, 1])
+    level = tf.cast(film, tf.float32) / 255
+    return tf.image.resize(level, [CELLS, CELLS], method="area")[..., 0]
 
 
 def _scored(film: tf.train.Example, outputs: int) -> tf.train.Example:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +93,7 @@ def write_pictures(film: ExplainedFilm, folder: Path) -> None:
         pictures.film_file(film.number): pictures.film_jpeg(grey),
         pictures.heat_file(film.number): pictures.heat_png(heat, grey.shape),
         pictures.overlay_file(film.number): pictures.overlay_png(
-            pictures.lay_on(grey, heat, 0.6), film.boxes, ends=("0", "1"), opacity=0.6
+            grey, heat, 0.6, boxes=film.boxes, ends=("0", "1")
         ),
     }
     for name, content in contents.items():

@@ -98,7 +98,7 @@ def test_rules_are_applied_again_to_every_slice():
 
     assert names(selected) == ["f surer", "m"]
     assert selected[0].slice is None
-    assert selected[1].reason.endswith("above the threshold of sex M")
+    assert selected[1].reason.endswith("above the threshold (sex M)")
 
 
 def test_a_feature_with_one_value_makes_no_slice():
