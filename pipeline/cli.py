@@ -15,6 +15,10 @@ _COMMANDS = {
     "run": ("pipeline.commands.run", "Run an experiment: from files to a pushed model."),
     "data": ("pipeline.commands.data", "Get, make or look at a dataset."),
     "predict": ("pipeline.commands.predict", "Classify X-rays with a trained model."),
+    "explain": (
+        "pipeline.commands.explain",
+        "Show where a model looks on a film of its test split.",
+    ),
     "report": ("pipeline.commands.report", "Open, list or compare the reports of runs."),
     "results": ("pipeline.commands.results", "Measure recipes over several seeds, as a table."),
     "matrix": ("pipeline.commands.matrix", "Train on one dataset, test on the others."),

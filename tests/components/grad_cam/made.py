@@ -24,10 +24,11 @@ from tests import examples
 CELLS = 4
 STEEPNESS = 2.0
 # Of mean grey level on [0, 1]: at this one the logit is 0.
-MIDDLE = 0.4
+MIDDLE = 0.35
 THRESHOLD = 0.5
 REFERENCE = 0.1
 OPACITY = 0.6
+PNG = cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
 SHAPES = [(60, 80), (80, 60), (64, 64), (600, 900)]
 
 
@@ -86,7 +87,8 @@ def model_artifact(root: Path, outputs: int = 1, output: int = 0) -> Artifact:
     """An exported model whose output `output` sees brightness; the others see darkness."""
     model = _Model(outputs, output)
     folder = root / "Format-Serving"
-    tf.saved_model.save(model, str(folder), signatures={"explain": model.explain})
+    signatures = dict.fromkeys(("serving_default", "explain"), model.explain)
+    tf.saved_model.save(model, str(folder), signatures=signatures)
     (folder / "assets.extra").mkdir()
     contract = tiny_contract(outputs, output)
     (folder / "assets.extra" / "model_contract.json").write_text(json.dumps(contract))
@@ -137,9 +139,24 @@ class _Model(tf.Module):
         evidence = (grey - MIDDLE)[:, tf.newaxis] * self.steepness[:, tf.newaxis, tf.newaxis]
         maps = tf.nn.relu(evidence)
         probability = tf.sigmoid(tf.reduce_sum(evidence, axis=[2, 3]))
+        decision = tf.cast(probability >= THRESHOLD, tf.int64)
+        answers = {"overlay_png_bytes": tf.fill(tf.shape(image_bytes), PNG)}
         if self._outputs == 1:
-            return {"probability": probability[:, 0], "heatmap": maps[:, 0]}
-        return {"probability": probability, "heatmap": maps}
+            label = tf.gather(tf.constant(record.CLASS_NAMES), decision[:, 0])
+            return answers | {
+                "probability": probability[:, 0],
+                "decision": decision[:, 0],
+                "label": label,
+                "heatmap": maps[:, 0],
+            }
+        names = tf.tile(tf.constant([record.PATHOLOGIES]), [tf.shape(image_bytes)[0], 1])
+        return answers | {
+            "probability": probability,
+            "decision": decision,
+            "label": names,
+            "heatmap": maps,
+            "explained": names[:, 0],
+        }
 
 
 def _cells(encoded: tf.Tensor) -> tf.Tensor:

@@ -191,22 +191,23 @@ def test_progress_is_told(written):
 
 
 def test_the_report_is_the_same_however_many_workers(tmp_path, films, model):
-    one = run(tmp_path, films, model, name="one", cases="all")
-    several = run(tmp_path, films, model, name="several", cases="all", beam=THREADS)
+    few = films[:11]
+    one = run(tmp_path, few, model, name="one", cases="all")
+    several = run(tmp_path, few, model, name="several", cases="all", beam=THREADS)
 
     ours, theirs = read_index(one), read_index(several)
-    assert len(ours["cases"]) == 35
+    assert len(ours["cases"]) == 11
     for index in (ours, theirs):
         del index["sources"]
     assert ours == theirs
     files = sorted(path.relative_to(one) for path in one.rglob("*.[pj][np]g"))
-    assert len(files) == 3 * 35
+    assert len(files) == 3 * 11
     for file in files:
         assert (one / file).read_bytes() == (several / file).read_bytes()
 
 
 def test_what_is_redacted_is_nowhere(tmp_path, films, model):
-    nih = [film for film in films if b"nih" in film.features.feature["dataset"].bytes_list.value]
+    nih = films[18:24]
     hidden = ["filename", "age_years", "sex", "findings", "boxes"]
 
     folder = run(tmp_path, nih, model, redact=hidden, named=["film <20> & ü.png"])
