@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -209,6 +209,17 @@ def view_name(sha256: str, view: int) -> str:
 def digest(*parts: str) -> str:
     """32 hexadecimal digits that tell these texts from others."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def read_images(files: Sequence[str], sha256: Collection[str]) -> Iterator[list[bytes]]:
+    """Batches of the images of that content, encoded, each once.
+
+    Args:
+      files: gzipped TFRecords of Examples that hold them.
+      sha256: of the images.
+    """
+    for _, images in _batches(files, set(sha256)):
+        yield images
 
 
 def _pass(

@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from components.trainer.explaining import Explanation
 from components.trainer.outputs import Output
 from components.trainer.serving_module import Answers, ServingModule, Task
 from components.trainer.warmup import write_warmup
@@ -31,6 +32,7 @@ class ModelContract:
       class_names: of the negative and the positive class; or of the findings.
       outputs: for each output of the network its name, its calibration, its operating point and
         its calibration error.
+      explanation: how maps are made and drawn.
       precision: in which the backbone computes, `float32` or `bfloat16`.
       backbone: its name in the registry.
       weights: where its weights came from: `imagenet`, a file, or `none` for random ones.
@@ -45,6 +47,7 @@ class ModelContract:
     task: Task
     class_names: tuple[str, ...]
     outputs: tuple[Output, ...]
+    explanation: Explanation
     precision: str
     backbone: str
     weights: str

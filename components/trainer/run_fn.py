@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from tfx import v1 as tfx
 
 from components import progress
-from components.trainer import devices, export
+from components.trainer import devices, explaining, export
 from components.trainer.activations import Index, digest
 from components.trainer.backbones import weights_digest
 from components.trainer.classifier import BACKBONE, HEAD, HIDDEN, build_classifier
@@ -97,10 +97,13 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     classifier.save(keras_file)
     precision = resolve_precision(settings.precision)
     size = config["image_size"]
+    seeing = explaining.freeze_classifier(classifier, precision, settings.explanation)
+    preprocessing = tft.TFTransformOutput(fn_args.transform_output).transform_features_layer()
     contract = export.ModelContract(
         task=task.name,
         class_names=task.class_names,
         outputs=outputs,
+        explanation=explaining.fit(seeing, preprocessing, validation, settings),
         precision=precision,
         backbone=settings.backbone,
         weights=settings.weights,
@@ -110,8 +113,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         code=config["code"],
         training=_account(task, settings, trained, splits) | {"warm_start": start is not None},
     )
-    preprocessing = tft.TFTransformOutput(fn_args.transform_output).transform_features_layer()
-    served = ServingModule(classifier, preprocessing, contract.answers, precision)
+    served = ServingModule(seeing, preprocessing, contract.answers, contract.explanation)
     export.export(served, contract, model_dir)
     keep_history(trained.phases, workplace.log_dir)
     shutil.rmtree(workplace.unfinished, ignore_errors=True)
@@ -163,7 +165,7 @@ def _training_key(
 ) -> str:
     """What tells this training from every other: a state is taken up by its own training alone."""
     return digest(
-        settings.model_dump_json(exclude={"cache": {"folder", "max_gib"}}),
+        settings.model_dump_json(exclude={"cache": {"folder", "max_gib"}, "explanation": True}),
         *weights_sha256,
         str(config["image_size"]),
         config["preprocessing"],

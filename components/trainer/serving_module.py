@@ -6,13 +6,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
-import keras
 import tensorflow as tf
 
 from components.example_gen import record
 from components.trainer.calibration import calibrate
-from components.trainer.classifier import HEAD, POOL
-from components.trainer.frozen import FLOAT32, freeze
+from components.trainer.explaining import Explanation, FrozenClassifier, draw, most_above
 from components.trainer.outputs import Output
 
 BINARY: Literal["binary"] = "binary"
@@ -61,28 +59,25 @@ class ServingModule(tf.Module):
 
     def __init__(
         self,
-        classifier: keras.Model,
+        network: FrozenClassifier,
         preprocessing: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]],
         answers: Answers,
-        precision: str,
+        explanation: Explanation,
     ):
         """Join the parts.
 
         Args:
-          classifier: images to scores, see `classifier.build_classifier`.
+          network: images to embeddings, logits and maps.
           preprocessing: the Transform node's graph, as a layer.
           answers: what its outputs stand for.
-          precision: of the backbone, `float32` or `bfloat16`.
+          explanation: how maps are drawn.
         """
         super().__init__(name="cxr")
         # Attached, so that what its graph holds is saved with this.
         self.preprocessing = preprocessing
-        pooled = keras.Model(classifier.input, classifier.get_layer(POOL).output)
-        self._embed = freeze(pooled, precision)
-        # Two small matrices: rounding them would gain nothing. Up to the logits, since the sigmoid
-        # saturates, and calibration works before it.
-        self._head = freeze(classifier.get_layer(HEAD), FLOAT32)
+        self._network = network
         self._answers = answers
+        self._explanation = explanation
 
     @property
     def signatures(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
@@ -93,6 +88,7 @@ class ServingModule(tf.Module):
                 "serving_default",
                 "serving_examples",
                 "classify",
+                "explain",
                 "embed",
                 "transform_features",
             )
@@ -128,9 +124,32 @@ class ServingModule(tf.Module):
         return {"classes": self._names_for(scores), "scores": scores}
 
     @_takes("image_bytes")
+    def explain(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Encoded images, string [N], to answers and what in the image speaks for them.
+
+        Returns:
+          What `serving_default` does; `heatmap`, what each cell of the grid adds to the logit, at
+          least 0, float32 [N, h, w] of a binary model, [N, K, h, w] of a multi-label one; and
+          `overlay_png_bytes`, string [N], the film with its heat, RGB. Of a multi-label model the
+          overlay is that of one finding, which `explained`, string [N], names: the one whose
+          probability lies furthest above its operating point, or least below it, in log odds.
+        """
+        images = self._features(image_bytes)["image"]
+        seen = self._network(images)
+        probability = self._calibrated(seen.logits)
+        answer = self._decided(probability)
+        thresholds = [output.operating_point.threshold for output in self._answers.outputs]
+        shown = most_above(probability, thresholds)
+        overlay = draw(image_bytes, images, seen.maps, shown, self._explanation)
+        if self._answers.task == BINARY:
+            return answer | {"heatmap": seen.maps[:, 0], "overlay_png_bytes": overlay}
+        names = tf.gather(tf.constant(self._answers.class_names), shown)
+        return answer | {"heatmap": seen.maps, "overlay_png_bytes": overlay, "explained": names}
+
+    @_takes("image_bytes")
     def embed(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Encoded images, string [N]: `embedding`, the pooled activations, float32 [N, d]."""
-        return {"embedding": self._embed(self._features(image_bytes)["image"])}
+        return {"embedding": self._network(self._features(image_bytes)["image"]).embedding}
 
     @_takes("examples")
     def transform_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -144,11 +163,15 @@ class ServingModule(tf.Module):
         return self.preprocessing({record.IMAGE: encoded[:, tf.newaxis]})
 
     def _probabilities(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
-        logits = self._head(self._embed(features["image"]))
+        return self._calibrated(self._network(features["image"]).logits)
+
+    def _calibrated(self, logits: tf.Tensor) -> tf.Tensor:
         return calibrate(logits, [output.calibration for output in self._answers.outputs])
 
     def _answer(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        probability = self._probabilities(features)
+        return self._decided(self._probabilities(features))
+
+    def _decided(self, probability: tf.Tensor) -> dict[str, tf.Tensor]:
         thresholds = [output.operating_point.threshold for output in self._answers.outputs]
         # In float64, as those who read the contract compare them.
         exceeds = tf.cast(probability, tf.float64) >= tf.constant(thresholds, tf.float64)

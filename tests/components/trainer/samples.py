@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -11,6 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from components.example_gen import record
+from components.trainer import settings
+from components.trainer.explaining import Explanation, freeze_classifier
+from components.trainer.serving_module import Answers, ServingModule
 from tests import examples
 
 SIDE = 64
@@ -68,3 +71,24 @@ def small_network(
     x = keras.layers.BatchNormalization(name="normalisation_2")(x)
     x = keras.layers.ReLU(name="relu_2")(x)
     return keras.Model(image, x, name="small")
+
+
+def serve(
+    classifier: keras.Model,
+    preprocessing: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]],
+    answers: Answers,
+    precision: str = "float32",
+    *,
+    references: Sequence[float] | None = None,
+    **how: str | float,
+) -> ServingModule:
+    """What the Trainer exports, with scales of the maps by hand (1 logit for each output)."""
+    network = freeze_classifier(classifier, precision, settings.Explanation.model_validate(how))
+    explanation = Explanation(
+        network.method,
+        network.layer,
+        network.grid,
+        opacity=0.6,
+        references=tuple(references or (1.0,) * len(answers.outputs)),
+    )
+    return ServingModule(network, preprocessing, answers, explanation)
