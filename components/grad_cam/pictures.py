@@ -1,8 +1,7 @@
 """The pictures of a case: the film, its heat, and both as one file that stands on its own.
 
-The colours are those of the plasma map: perceptually uniform, and saturated from end to end, so
-that no heat can be taken for the grey of bone, air or a marker on the film. A colder place is more
-transparent in proportion, and no heat at all leaves the film as it is.
+In the colours that the exported model draws with, but at the film's own resolution: a report is
+looked at closely, a server's answer is to be small.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from components.explanation.colours import heat_colours
 
 FOLDERS = ("films", "heat", "overlays")
 MAX_SIDE = 768
@@ -178,8 +179,7 @@ def _stretch(heat: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.fl
 
 def _colours(heat: NDArray[np.float32]) -> NDArray[np.uint8]:
     levels = np.round(heat * 255).astype(np.uint8)
-    colours = cv2.applyColorMap(levels, cv2.COLORMAP_PLASMA)
-    return np.asarray(cv2.cvtColor(colours, cv2.COLOR_BGR2RGB), np.uint8)
+    return heat_colours()[levels]
 
 
 def _draw_boxes(picture: NDArray[np.uint8], boxes: Boxes) -> NDArray[np.uint8]:
