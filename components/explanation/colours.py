@@ -16,7 +16,7 @@ LEVELS = 256
 def heat_colours() -> NDArray[np.uint8]:
     """RGB of heat 0, 1/255, ..., 1: uint8 [256, 3]."""
     levels = np.arange(LEVELS, dtype=np.uint8)[np.newaxis]
-    return cv2.applyColorMap(levels, cv2.COLORMAP_PLASMA)[0, :, ::-1].copy()
+    return np.array(cv2.applyColorMap(levels, cv2.COLORMAP_PLASMA)[0, :, ::-1], np.uint8)
 
 
 def blending_table(opacity: float) -> NDArray[np.uint8]:

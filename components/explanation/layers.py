@@ -71,5 +71,5 @@ def finer_layer(backbone: keras.Model) -> str:
 
 
 def _is_finer(activations: keras.KerasTensor, last: keras.KerasTensor) -> bool:
-    shape = getattr(activations, "shape", ())
+    shape: tuple[int, ...] = tuple(getattr(activations, "shape", ()))
     return len(shape) == 4 and shape[1] > last.shape[1]

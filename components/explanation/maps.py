@@ -89,7 +89,10 @@ class Explainer:
         """
         backbone, self._head = _ends(classifier)
         self._weigh = _METHODS[method]
-        self._before, self._after = cut(backbone, layer) if layer else (backbone, None)
+        self._before = backbone
+        self._after: keras.Model | None = None
+        if layer:
+            self._before, self._after = cut(backbone, layer)
         height, width = self._before.output_shape[1:3]
         self.grid: tuple[int, int] = (height, width)
         self.outputs: int = self._head.output_shape[-1]
