@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from components.grad_cam.settings import GradCamSettings
 
 FINDINGS = "findings"
 _ALL_FILMS = "all films"
+_SOURCE = re.compile(r'src="((?:films|heat)/\d+\.(jpg|png))"')
 _SCRIPT = Path(__file__).with_name("report.js")
 
 
@@ -170,6 +172,20 @@ def render_html(report: Report) -> str:
         colour_bar=f"data:image/png;base64,{_base64(colour_bar_png())}",
         script=markupsafe.Markup(script),
         script_hash=f"sha256-{_base64(hashlib.sha256(script.encode()).digest())}",
+    )
+
+
+def in_one_file(path: Path) -> str:
+    """A report's page with its pictures inside, for a notebook or to be sent.
+
+    Args:
+      path: of `report.html`, its pictures beside it.
+    """
+    return _SOURCE.sub(
+        lambda found: (
+            f'src="data:image/{found[2]};base64,{_base64((path.parent / found[1]).read_bytes())}"'
+        ),
+        path.read_text(encoding="utf-8"),
     )
 
 

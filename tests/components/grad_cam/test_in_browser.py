@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from components.grad_cam.cases import Rule
-from components.grad_cam.report import ExplainedCase, Report
+from components.grad_cam.report import ExplainedCase, Report, in_one_file
 from tests.browser import Tab, browser, needs_browser
 from tests.components.grad_cam import pages
 
@@ -231,3 +231,14 @@ def test_nothing_is_wider_than_the_window(tab: Tab, page: Path, width: int) -> N
     tab.open(page, width=width, height=800)
 
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_in_one_file_it_needs_no_folder(running: Tab, page: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "alone.html"
+    moved.write_text(in_one_file(page), "utf-8")
+
+    running.open(moved)
+
+    running.wait_for("document.querySelector('.heat').naturalWidth > 0")
+    assert running.evaluate("document.querySelector('.film').naturalWidth") == 120
+    assert not running.problems
