@@ -16,7 +16,7 @@ _COMMANDS = {
     "data": ("pipeline.commands.data", "Get, make or look at a dataset."),
     "predict": ("pipeline.commands.predict", "Classify X-rays with a trained model."),
     "explain": ("pipeline.commands.explain", "Show where a model looks on a test film."),
-    "serve": ("pipeline.commands.serve", "Serve a model by TensorFlow Serving's protocols."),
+    "serve": ("pipeline.commands.serve", "Serve a model over gRPC and REST, with a page."),
     "models": ("pipeline.commands.models", "List pushed versions; promote or roll back one."),
     "drift": ("pipeline.commands.drift", "Compare a served model's requests with its training."),
     "report": ("pipeline.commands.report", "Open, list or compare the reports of runs."),

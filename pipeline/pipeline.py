@@ -283,13 +283,13 @@ def create_pipeline(
     grad_cam = GradCamReport(
         examples=examples,
         model=model,
+        scores=scores,
+        evaluation=evaluator.outputs["evaluation"],
         split=TEST,
         finding=config.grad_cam.finding if labels == "findings" else "",
-        cases=config.grad_cam.cases,
-        opacity=config.grad_cam.opacity,
-        seed=config.grad_cam.seed,
-        code=source_digest("grad_cam", "trainer", "transform"),
-    )
+        settings=config.grad_cam,
+        code=source_digest("grad_cam", "scorer", packages=("opencv-python-headless",)),
+    ).with_beam_pipeline_args(beam_args(config.beam.workers or ALL_CORES))
 
     report = EvaluationReport(
         judgement=model_gate.outputs["judgement"],

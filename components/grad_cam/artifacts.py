@@ -8,10 +8,12 @@ from tfx.types import artifact
 class ExplanationReport(artifact.Artifact):
     """A folder with explained cases.
 
-    Layout:
-      report.html: the report, one file that needs no network.
+    Layout, of the case with the number 0001:
+      report.html: the report, a page that needs this folder and no network.
       cases.json: what the report says, for programs.
-      overlays/*.png: the heat maps on their films.
+      films/0001.jpg: the film, for the page.
+      heat/0001.png: the heat map alone, for the page to lay on the film.
+      overlays/0001.png: the heat map on the film, with known boxes and a colour bar.
     """
 
     TYPE_NAME = "components.ExplanationReport"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from components.grad_cam import executor
 from components.grad_cam.artifacts import ExplanationReport
+from components.grad_cam.settings import GradCamSettings
 
 
 class GradCamReportSpec(component_spec.ComponentSpec):
@@ -16,31 +17,36 @@ class GradCamReportSpec(component_spec.ComponentSpec):
     INPUTS = {
         executor.EXAMPLES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
         executor.MODEL: component_spec.ChannelParameter(type=standard_artifacts.Model),
+        executor.SCORES: component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        executor.EVALUATION: component_spec.ChannelParameter(
+            type=standard_artifacts.ModelEvaluation, optional=True
+        ),
     }
     OUTPUTS = {executor.REPORT: component_spec.ChannelParameter(type=ExplanationReport)}
     PARAMETERS = {
         executor.SPLIT: component_spec.ExecutionParameter(type=str),
         executor.FINDING: component_spec.ExecutionParameter(type=str),
-        executor.CASES: component_spec.ExecutionParameter(type=int),
-        executor.SEED: component_spec.ExecutionParameter(type=int),
-        executor.OPACITY: component_spec.ExecutionParameter(type=float),
+        executor.SETTINGS: component_spec.ExecutionParameter(type=str),
         executor.CODE: component_spec.ExecutionParameter(type=str),
     }
 
 
-class GradCamReport(base_component.BaseComponent):
+class GradCamReport(base_beam_component.BaseBeamComponent):
     """Shows on which parts of a film one of the classifier's logits rests.
 
-    It scores a split, chooses telling cases (errors first, see `cases.select_cases`), computes
-    their Grad-CAM and writes one HTML file that opens anywhere.
+    It chooses telling cases by their scores (errors first, see `cases.select_cases`), has the
+    exported model explain them, as a server would, and writes a page that opens anywhere, the
+    pictures, and an index for programs.
 
     ```python
     grad_cam = GradCamReport(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
+        scores=scorer.outputs["scores"],
+        evaluation=evaluator.outputs["evaluation"],
         split="test",
-        cases=12,
-        code=source_digest("grad_cam", "trainer", "transform"),
+        settings=GradCamSettings(cases=48, named=("person1_virus_6.jpeg",)),
+        code=source_digest("grad_cam"),
     )
     ```
 
@@ -50,51 +56,45 @@ class GradCamReport(base_component.BaseComponent):
     """
 
     SPEC_CLASS = GradCamReportSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
 
     def __init__(
         self,
         examples: types.BaseChannel,
         model: types.BaseChannel,
+        scores: types.BaseChannel,
+        evaluation: types.BaseChannel | None = None,
         *,
         split: str = "test",
         finding: str = "",
-        cases: int = 12,
-        seed: int = 0,
-        opacity: float = 0.6,
+        settings: GradCamSettings | None = None,
         code: str = "",
     ) -> None:
         """Construct the node.
 
         Args:
           examples: an `Examples` channel that follows the record of ExampleGen.
-          model: a `Model` channel as the Trainer writes it: the Keras classifier beside the
-            exported model and its contract.
+          model: a `Model` channel as the Trainer writes it: with the signature `explain`.
+          scores: the `scores` channel of the Scorer.
+          evaluation: a `ModelEvaluation` channel of the same split: the page then says of each
+            slice how well the model does on all of it, which a choice of cases cannot.
           split: which split to explain.
           finding: of a multi-label model, the finding whose logit is explained; empty for a model
             of pneumonia alone.
-          cases: how many cases to show, if the split has as many.
-          seed: decides between cases that are equal in rank.
-          opacity: of the hottest colour on the film, in (0, 1].
+          settings: of the choice and the page; what they say of the finding is left to `finding`.
           code: a digest of the source, see `source_digest`. Nothing reads it: it is there so
             that an edit invalidates the cached report.
-
-        Raises:
-          ValueError: if `cases` or `opacity` is out of range.
         """
-        if cases < 1:
-            raise ValueError(f"cases must be at least 1, not {cases}")
-        if not 0 < opacity <= 1:
-            raise ValueError(f"opacity must be in (0, 1], not {opacity}")
-        spec = GradCamReportSpec(
-            examples=examples,
-            model=model,
-            report=types.Channel(type=ExplanationReport),
-            split=split,
-            finding=finding,
-            cases=cases,
-            seed=seed,
-            opacity=opacity,
-            code=code,
+        super().__init__(
+            spec=GradCamReportSpec(
+                examples=examples,
+                model=model,
+                scores=scores,
+                evaluation=evaluation,
+                report=types.Channel(type=ExplanationReport),
+                split=split,
+                finding=finding,
+                settings=(settings or GradCamSettings()).model_dump_json(),
+                code=code,
+            )
         )
-        super().__init__(spec=spec)

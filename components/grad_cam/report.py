@@ -1,42 +1,76 @@
-"""The report as HTML and as an index for programs."""
+"""The report as a page and as an index for programs."""
 
 from __future__ import annotations
 
 import base64
 import dataclasses
-import math
+import hashlib
+import json
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import markupsafe
 
 from components import page
 from components.disclaimer import DISCLAIMER
+from components.grad_cam import words
 from components.grad_cam.cases import Outcome, SelectedCase, log_odds
+from components.grad_cam.contract import ModelContract
+from components.grad_cam.films import ExplainedFilm
+from components.grad_cam.pictures import colour_bar_png, film_file, heat_file, overlay_file
+from components.grad_cam.settings import GradCamSettings
 
-# The probability scale of a case: log odds from 0.1 % to 99.9 %.
-_SCALE_END = log_odds(0.999)
+FINDINGS = "findings"
+_ALL_FILMS = "all films"
+_SOURCE = re.compile(r'src="((?:films|heat)/\d+\.(jpg|png))"')
+_SCRIPT = Path(__file__).with_name("report.js")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExplainedCase:
-    """A chosen case with its pictures.
-
-    Attributes:
-      selected: the case and why it was chosen.
-      film_png: the film, made smaller.
-      overlay_png: the same with heat and known boxes.
-      overlay_file: where the overlay lies in the artifact, a relative path.
-      peak: value of the hottest cell, in logits.
-      place: where that cell is, see `overlay.hottest_place`.
-      boxes: x, y, width, height of known findings, as fractions of the film.
-    """
+    """A chosen case and what was found of its film."""
 
     selected: SelectedCase
-    film_png: bytes
-    overlay_png: bytes
-    overlay_file: str
-    peak: float
-    place: str
-    boxes: Sequence[tuple[float, float, float, float]]
+    film: ExplainedFilm
+
+    @property
+    def title(self) -> str:
+        """Its file name, if that may be told."""
+        return self.selected.case.filename or f"Case {self.film.number}"
+
+    @property
+    def values(self) -> dict[str, tuple[str, ...]]:
+        """What is known of it beside its label, by name."""
+        case = self.selected.case
+        known: dict[str, tuple[str, ...]] = {"dataset": (case.dataset,)} if case.dataset else {}
+        known |= {name: tuple(found) for name, found in self.film.details.items()}
+        return known | {
+            name: (value,) for name, value in case.features.items() if name not in known
+        }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SlicePerformance:
+    """A slice of the split, all of whose films were evaluated.
+
+    Attributes:
+      slice: the feature value that makes it; empty for all films.
+      n: films.
+      positives: films with the finding.
+      auc: area under the ROC curve; None where it is not defined, as the next two.
+      sensitivity: at the operating point.
+      specificity: likewise.
+    """
+
+    slice: Mapping[str, str]
+    n: int
+    positives: int
+    auc: float | None
+    sensitivity: float | None
+    specificity: float | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,29 +79,26 @@ class Report:
 
     Attributes:
       split: the split that was scored.
-      model: digest of the classifier's weights.
-      class_names: of the negative and the positive class.
-      threshold: the operating point, a calibrated probability.
+      model: digest of the exported model.
+      contract: what it says of the output that is explained.
+      settings: of the choice and the page.
+      sources: URIs of what the report was made of, by name.
       counts: outcomes of the whole split by dataset.
+      slices: how well the model does on each slice of the whole split, all films first; empty
+        where there is no evaluation.
+      not_found: named films that the split does not have.
       cases: the chosen ones, in order.
-      reference: the heat maps' common scale, in logits: the value of the hottest colour.
-      grid: rows and columns of the heat maps.
-      colour_bar_png: the legend.
-      seed: of the choice.
-      opacity: of the overlays.
     """
 
     split: str
     model: str
-    class_names: tuple[str, str]
-    threshold: float
+    contract: ModelContract
+    settings: GradCamSettings
+    sources: Mapping[str, str]
     counts: Mapping[str, Mapping[Outcome, int]]
+    slices: Sequence[SlicePerformance]
+    not_found: Sequence[str]
     cases: Sequence[ExplainedCase]
-    reference: float
-    grid: tuple[int, int]
-    colour_bar_png: bytes
-    seed: int
-    opacity: float
 
     @property
     def films(self) -> int:
@@ -75,37 +106,126 @@ class Report:
         return sum(sum(outcomes.values()) for outcomes in self.counts.values())
 
 
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """A value by which a page's cases can be filtered.
+
+    Attributes:
+      value: of the feature.
+      cases: how many of those shown have it.
+      said: how well the model does on all such films of the split; empty where that is not known.
+    """
+
+    value: str
+    cases: int
+    said: str
+
+
+def redact(report: Report) -> Report:
+    """The report without what the settings keep from it.
+
+    A file's digest finds the file in a public data set: it goes with the name.
+    """
+    hidden = report.settings.redacted
+    counts = report.counts
+    if "dataset" in hidden:
+        total = Counter[Outcome]()
+        for outcomes in counts.values():
+            total.update(outcomes)
+        counts = {_ALL_FILMS: {outcome: total[outcome] for outcome in Outcome}}
+    return dataclasses.replace(
+        report,
+        counts=counts,
+        not_found=() if "filename" in hidden else report.not_found,
+        slices=[one for one in report.slices if not hidden & set(one.slice)],
+        cases=[_redact_case(case, hidden) for case in report.cases],
+    )
+
+
 def render_html(report: Report) -> str:
-    """One HTML file: styles and images inline, no script, no network.
+    """The page; pictures by relative path, styles and one small script inline, no network.
 
     Every string out of the data is escaped, and a content security policy forbids what the page
     does not need.
     """
+    script = _SCRIPT.read_text(encoding="utf-8")
     return page.render(
         "grad_cam/report.html.jinja",
         filters={
-            "data_uri": _data_uri,
-            "probability": format_probability,
-            "logits": format_logits,
-            "position": _position,
-            "heading": _heading,
+            "probability": words.format_probability,
+            "logits": words.format_logits,
+            "figure": words.format_figure,
+            "position": words.scale_position,
+            "heading": words.heading,
+            "film_file": film_file,
+            "heat_file": heat_file,
+            "overlay_file": overlay_file,
+            "distance": lambda p: abs(log_odds(p) - log_odds(report.contract.threshold)),
+            "compact_json": lambda value: json.dumps(value, ensure_ascii=False),
         },
         report=report,
+        contract=report.contract,
         outcomes=list(Outcome),
+        shown=Counter(case.selected.case.outcome for case in report.cases),
+        choices=choices(report),
+        boxed=any(case.film.boxes for case in report.cases),
+        colour_bar=f"data:image/png;base64,{_base64(colour_bar_png())}",
+        script=markupsafe.Markup(script),
+        script_hash=f"sha256-{_base64(hashlib.sha256(script.encode()).digest())}",
     )
 
 
+def in_one_file(path: Path) -> str:
+    """A report's page with its pictures inside, for a notebook or to be sent.
+
+    Args:
+      path: of `report.html`, its pictures beside it.
+    """
+    return _SOURCE.sub(
+        lambda found: (
+            f'src="data:image/{found[2]};base64,{_base64((path.parent / found[1]).read_bytes())}"'
+        ),
+        path.read_text(encoding="utf-8"),
+    )
+
+
+def choices(report: Report) -> dict[str, list[Option]]:
+    """By what the cases shown can be told apart: features of several values, with these."""
+    said = {next(iter(one.slice.items())): _performance(one) for one in report.slices if one.slice}
+    found = {}
+    for feature in (*report.settings.shown_slices, FINDINGS):
+        values = Counter(value for case in report.cases for value in case.values.get(feature, ()))
+        if len(values) > 1:
+            found[feature] = [
+                Option(value, values[value], said.get((feature, value), ""))
+                for value in sorted(values)
+            ]
+    return found
+
+
 def index(report: Report) -> dict[str, Any]:
-    """The same as plain values for JSON, the overlays by relative path."""
+    """The same as plain values for JSON, the pictures by relative path."""
+    contract = report.contract
     return {
         "disclaimer": DISCLAIMER,
         "split": report.split,
         "model": report.model,
-        "class_names": list(report.class_names),
-        "threshold": report.threshold,
-        "seed": report.seed,
-        "opacity": report.opacity,
-        "heat": {"unit": "logit", "reference": report.reference, "grid": list(report.grid)},
+        "sources": dict(report.sources),
+        "output": contract.name,
+        "class_names": list(contract.class_names),
+        "threshold": contract.threshold,
+        "seed": report.settings.seed,
+        "rules": report.settings.rules.model_dump(),
+        "slices": [dataclasses.asdict(one) for one in report.slices],
+        "redacted": sorted(report.settings.redacted),
+        "not_found": list(report.not_found),
+        "method": contract.method,
+        "opacity": contract.opacity,
+        "heat": {
+            "unit": "logit",
+            "reference": contract.reference,
+            "grid": list(contract.grid),
+        },
         "films": report.films,
         "counts": {
             name: {outcome.value: n for outcome, n in outcomes.items()}
@@ -115,47 +235,59 @@ def index(report: Report) -> dict[str, Any]:
     }
 
 
-def format_probability(value: float) -> str:
-    """Three decimals, and never a rounded 0 or 1."""
-    if value < 0.001:
-        return "< 0.001"
-    return "> 0.999" if value > 0.999 else f"{value:.3f}"
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
 
 
-def format_logits(value: float) -> str:
-    """Two significant digits, without an exponent unless it is very small."""
-    if value == 0:
-        return "0"
-    digits = 1 - math.floor(math.log10(abs(value)))
-    return f"{value:.{max(0, digits)}f}" if digits < 6 else f"{value:.1e}"
+def _redact_case(explained: ExplainedCase, hidden: frozenset[str]) -> ExplainedCase:
+    case, film = explained.selected.case, explained.film
+    anonymous = "filename" in hidden
+    case = dataclasses.replace(
+        case,
+        sha256="" if anonymous else case.sha256,
+        filename="" if anonymous else case.filename,
+        dataset="" if "dataset" in hidden else case.dataset,
+        features={name: x for name, x in case.features.items() if name not in hidden},
+    )
+    return ExplainedCase(
+        selected=dataclasses.replace(explained.selected, case=case),
+        film=dataclasses.replace(
+            film,
+            details={name: x for name, x in film.details.items() if name not in hidden},
+            boxes=() if "boxes" in hidden else film.boxes,
+        ),
+    )
+
+
+def _performance(one: SlicePerformance) -> str:
+    return (
+        f"all {one.n:,} such films of the split: AUC {words.format_figure(one.auc)}, sensitivity "
+        f"{words.format_figure(one.sensitivity)}, specificity "
+        f"{words.format_figure(one.specificity)}"
+    )
 
 
 def _index_entry(explained: ExplainedCase) -> dict[str, Any]:
-    case = explained.selected.case
+    selected, film = explained.selected, explained.film
+    case = selected.case
+    names = {"sha256": case.sha256, "filename": case.filename, "dataset": case.dataset}
     return {
-        "sha256": case.sha256,
-        "filename": case.filename,
-        "dataset": case.dataset,
+        **{name: value for name, value in names.items() if value},
         "label": case.label,
         "probability": case.probability,
         "decision": case.decision,
         "outcome": case.outcome.value,
-        "reason": explained.selected.reason.value,
-        "overlay": explained.overlay_file,
-        "hottest_cell": {"logits": explained.peak, "place": explained.place},
-        "boxes": [list(box) for box in explained.boxes],
-        "metadata": dict(case.metadata),
+        "rule": selected.rule.value,
+        "reason": selected.reason,
+        "film": film_file(film.number),
+        "heat": heat_file(film.number),
+        "overlay": overlay_file(film.number),
+        "heatmap": [list(row) for row in film.heatmap],
+        "hottest_cell": {"logits": film.peak, "place": film.place},
+        "boxes": [list(box) for box in film.boxes],
+        "metadata": {
+            name: ", ".join(values)
+            for name, values in explained.values.items()
+            if name != "dataset"
+        },
     }
-
-
-def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
-
-
-def _position(probability: float) -> str:
-    fraction = (log_odds(probability) / _SCALE_END + 1) / 2
-    return f"{100 * min(max(fraction, 0.0), 1.0):.1f}%"
-
-
-def _heading(name: str) -> str:
-    return name.replace("age_years", "age in years").replace("_", " ").capitalize()

@@ -53,7 +53,7 @@ def report() -> None:
 @_RUNS
 def open_(run: str | None, page: str, runs: Path) -> None:
     """Open the report of RUN in the browser.  [default: the newest of all]"""
-    folder = _find(run, runs) if run else _newest(runs)
+    folder = find_report(run, runs) if run else _newest(runs)
     path = (folder / _PAGES[page]).resolve()
     if not path.is_file():
         raise NoReportError(f"{folder} has no {path.name}")
@@ -76,7 +76,7 @@ def list_(runs: Path) -> None:
     for heading in ("run", "written", "verdict", "AUC on test images"):
         table.add_column(heading)
     for folder in _all(runs):
-        figures = _load(folder)
+        figures = load_figures(folder)
         written = datetime.datetime.fromtimestamp(_written(folder))
         refused = ", ".join(dict.fromkeys(one.name for one in figures.judgement.refused_by))
         verdict = "[green]✓ blessed[/]" if figures.judgement.blessed else "[red]✕ refused[/]"
@@ -107,7 +107,7 @@ def compare(first: str, second: str, markdown: bool, runs: Path) -> None:
 
     Where both scored the same test images, with DeLong's paired test of their AUCs.
     """
-    one, other = _load(_find(first, runs)), _load(_find(second, runs))
+    one, other = load_figures(find_report(first, runs)), load_figures(find_report(second, runs))
     from components.report.comparison import compare as compare_figures
 
     headings = ("dataset", "figure", first, second, "difference")
@@ -176,8 +176,16 @@ def _markdown(headings: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> st
     )
 
 
-def _find(run: str, runs: Path) -> Path:
-    """The folder of a run's report."""
+def find_report(run: str, runs: Path) -> Path:
+    """The folder of a run's report.
+
+    Args:
+      run: an experiment, whose newest report is meant; EXPERIMENT/NUMBER; or a folder.
+      runs: where the experiments were run.
+
+    Raises:
+      NoReportError: if there is none; says where it was looked for.
+    """
     path = Path(run)
     experiment, _, number = run.rpartition("/")
     for folder in (path, runs / run, runs / experiment / _NODE_OUTPUT / number):
@@ -225,7 +233,12 @@ def _written(folder: Path) -> float:
     return (folder / "figures.json").stat().st_mtime
 
 
-def _load(folder: Path) -> Figures:
+def load_figures(folder: Path) -> Figures:
+    """What a report says.
+
+    Raises:
+      NoReportError: if another version wrote it.
+    """
     import pydantic
 
     from components.report.figures import Figures

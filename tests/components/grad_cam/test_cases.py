@@ -6,28 +6,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.grad_cam import cases
-from components.grad_cam.cases import Outcome, Reason, ScoredCase
+from components.grad_cam.cases import Outcome, Rule, ScoredCase
 
 THRESHOLD = 0.4
+CHOSEN = (
+    Rule.FALSE_NEGATIVE,
+    Rule.FALSE_POSITIVE,
+    Rule.BORDERLINE,
+    Rule.TRUE_POSITIVE,
+    Rule.TRUE_NEGATIVE,
+)
 
 
-def case(name: str, label: int, probability: float, dataset: str = "pediatric") -> ScoredCase:
+def case(name: str, label: int, probability: float, **features: str) -> ScoredCase:
     return ScoredCase(
         sha256=hashlib.sha256(name.encode()).hexdigest(),
         filename=f"{name}.png",
-        dataset=dataset,
+        dataset="pediatric",
         label=label,
         probability=probability,
         decision=int(probability >= THRESHOLD),
+        features=features,
     )
 
 
-def select(scored, count, seed=0):
-    return cases.select_cases(scored, cases=count, threshold=THRESHOLD, seed=seed)
+def select(scored, count=1, limit=100, seed=0, **changes):
+    rules = dict.fromkeys(CHOSEN, count)
+    return cases.select_cases(
+        scored, **{"rules": rules, "cases": limit, "threshold": THRESHOLD, "seed": seed} | changes
+    )
 
 
-def names(selected, reason=None):
-    return [x.case.filename[:-4] for x in selected if reason in (None, x.reason)]
+def names(selected, rule=None):
+    return [x.case.filename[:-4] for x in selected if rule in (None, x.rule)]
 
 
 def test_outcomes():
@@ -37,7 +48,7 @@ def test_outcomes():
     assert case("a", 0, 0.1).outcome is Outcome.TRUE_NEGATIVE
 
 
-def test_each_group_gives_its_most_telling_case_first():
+def test_each_rule_takes_its_most_telling_case():
     scored = [
         case("missed badly", 1, 0.01),
         case("missed", 1, 0.1),
@@ -45,124 +56,173 @@ def test_each_group_gives_its_most_telling_case_first():
         case("loud alarm", 0, 0.99),
         case("near", 1, 0.45),
         case("nearest", 0, 0.41),
-        case("found", 1, 0.9),
-        case("found well", 1, 0.999),
+        case("found", 1, 0.8),
+        case("surely found", 1, 0.99),
         case("cleared", 0, 0.1),
-        case("cleared well", 0, 0.001),
+        case("surely cleared", 0, 0.01),
     ]
 
-    assert [(x.case.filename[:-4], x.reason) for x in select(scored, 5)] == [
-        ("missed badly", Reason.MISSED),
-        ("loud alarm", Reason.FALSE_ALARM),
-        ("nearest", Reason.BORDERLINE),
-        ("found well", Reason.FOUND),
-        ("cleared well", Reason.CLEARED),
+    selected = select(scored)
+
+    assert [x.rule for x in selected] == list(CHOSEN)
+    assert names(selected) == [
+        "missed badly",
+        "loud alarm",
+        "nearest",
+        "surely found",
+        "surely cleared",
     ]
+    assert selected[0].reason == "a missed case, among the furthest below the threshold"
 
 
-def test_errors_come_first_when_only_few_are_asked_for():
-    scored = [case("found", 1, 0.9), case("cleared", 0, 0.1), case("missed", 1, 0.1)]
+def test_rules_have_counts_of_their_own():
+    scored = [case(f"{label} {n}", label, 0.5 + n / 25) for n in range(5, 10) for label in (0, 1)]
 
-    assert names(select(scored, 1)) == ["missed"]
+    selected = select(scored, rules={Rule.FALSE_POSITIVE: 3, Rule.TRUE_POSITIVE: 1})
 
-
-def test_a_case_far_from_the_threshold_is_not_called_borderline():
-    scored = [case(f"found {i}", 1, 0.9 + i / 100) for i in range(9)]
-
-    assert {x.reason for x in select(scored, 9)} == {Reason.FOUND}
+    assert names(selected, Rule.FALSE_POSITIVE) == ["0 9", "0 8", "0 7"]
+    assert names(selected, Rule.TRUE_POSITIVE) == ["1 9"]
+    assert len(selected) == 4
 
 
-def test_datasets_take_turns_within_a_group():
-    scored = [case(f"p{i}", 1, 0.9 + i / 1000) for i in range(20)]
-    scored += [case(f"n{i}", 1, 0.7 + i / 1000, "nih") for i in range(20)]
-
-    chosen = select(scored, 6)
-
-    assert names(chosen) == ["p19", "n19", "p18", "n18", "p17", "n17"]
-
-
-def test_datasets_are_balanced_over_groups_too():
-    # One of each group: without the overall count all would be pediatric.
+def test_rules_are_applied_again_to_every_slice():
     scored = [
-        case(f"{dataset} {label} {probability}", label, probability, dataset)
-        for dataset, shift in (("pediatric", 0.01), ("nih", 0.02))
-        for label in (0, 1)
-        for probability in (shift, 1 - shift)
+        case("f surer", 0, 0.99, sex="F"),
+        case("f sure", 0, 0.98, sex="F"),
+        case("f", 0, 0.97, sex="F"),
+        case("m", 0, 0.9, sex="M"),
+        case("unknown", 0, 0.95),
     ]
 
-    datasets = [x.case.dataset for x in select(scored, 4)]
+    selected = select(scored, slices=("sex",))
 
-    assert sorted(datasets) == ["nih", "nih", "pediatric", "pediatric"]
-
-
-def test_fewer_films_than_cases():
-    scored = [case("found", 1, 0.9), case("cleared", 0, 0.1)]
-
-    assert sorted(names(select(scored, 12))) == ["cleared", "found"]
+    assert names(selected) == ["f surer", "m"]
+    assert selected[0].slice is None
+    assert selected[1].reason.endswith("above the threshold (sex M)")
 
 
-@pytest.mark.parametrize("label", [0, 1])
-def test_a_split_with_one_class(label):
-    scored = [case(f"{i}", label, i / 50) for i in range(1, 50)]
+def test_a_feature_with_one_value_makes_no_slice():
+    scored = [case(f"{n}", 0, 0.9 + n / 100, dataset="nih") for n in range(3)]
 
-    chosen = select(scored, 12)
-
-    assert len(chosen) == 12
-    assert {x.case.label for x in chosen} == {label}
-    assert len({x.reason for x in chosen}) == 3
+    assert len(select(scored, slices=("dataset",))) == 1
 
 
-def test_a_file_that_occurs_twice_is_shown_once():
-    once = case("a", 1, 0.9)
-    twin = ScoredCase(**{**vars(once), "filename": "twin of a.png"})
+def test_a_limit_cuts_all_rules_alike():
+    scored = [case(f"{label} {n}", label, 0.45 + n / 50) for n in range(20) for label in (0, 1)]
 
-    assert names(select([twin, once], 12)) == ["a"]
+    selected = select(scored, count=10, limit=6)
 
-
-def test_ties_are_drawn_by_the_seed_and_nothing_else():
-    scored = [case(f"{i}", 1, 1.0) for i in range(50)]
-    shuffled = random.Random(1).sample(scored, len(scored))
-
-    assert select(scored, 5, seed=1) == select(shuffled, 5, seed=1)
-    assert select(scored, 5, seed=1) != select(scored, 5, seed=2)
+    assert names(selected, Rule.FALSE_POSITIVE) == ["0 19", "0 18"]
+    assert len(names(selected, Rule.TRUE_POSITIVE)) == 2
+    assert len(names(selected, Rule.BORDERLINE)) == 2
 
 
-def test_an_extreme_threshold_is_no_error():
-    chosen = cases.select_cases([case("a", 1, 1.0)], cases=1, threshold=1.0, seed=0)
+def test_named_films_come_first_and_beyond_the_limit():
+    scored = [case(f"{n}", 0, 0.5 + n / 50) for n in range(20)]
 
-    assert chosen[0].reason is Reason.BORDERLINE
+    selected = select(scored, limit=1, named=["3.png", "7.png", "none.png"])
 
-
-@given(
-    st.lists(
-        st.tuples(
-            st.integers(0, 1), st.floats(0, 1), st.sampled_from(["pediatric", "nih", "clinic"])
-        ),
-        max_size=30,
-    ),
-    st.integers(1, 20),
-)
-def test_exactly_as_many_as_asked_for_and_none_twice(films, count):
-    scored = [case(f"{i}", *film) for i, film in enumerate(films)]
-
-    chosen = select(scored, count)
-
-    assert len(chosen) == min(count, len(scored))
-    assert len({x.case.sha256 for x in chosen}) == len(chosen)
-    order = [list(Reason).index(x.reason) for x in chosen]
-    assert order == sorted(order)
+    assert names(selected, Rule.NAMED) == ["3", "7"]
+    assert names(selected, Rule.FALSE_POSITIVE) == ["19"]
+    assert cases.not_found(scored, ["none.png", "3.png"]) == ["none.png"]
 
 
-def test_counts_add_up_by_dataset():
-    scored = [case("a", 1, 0.9), case("b", 1, 0.1), case("c", 0, 0.9, "nih"), case("d", 1, 0.8)]
+def test_a_name_finds_its_film_among_copies():
+    one = case("a", 1, 0.9)
+    copy = ScoredCase(**{**vars(one), "filename": "b.png"})
 
-    counts = cases.count_outcomes(scored)
+    assert names(select([one, copy], named=["b.png"])) == ["b"]
+    assert names(select([one, copy])) == ["a"]
+    assert names(select([copy, one])) == ["a"]
 
-    assert list(counts) == ["nih", "pediatric"]
-    assert counts["pediatric"] == {
+
+def test_all_films_are_shown_if_asked_for():
+    scored = [case(f"{n}", n % 2, 0.5 + n / 100) for n in range(30)]
+
+    selected = select(scored, limit=None)
+
+    assert sorted(names(selected)) == sorted(str(n) for n in range(30))
+    assert selected[0].rule is Rule.FALSE_POSITIVE
+    assert selected[-1].reason == "every film was asked for"
+
+
+def test_equals_are_drawn_by_the_seed():
+    scored = [case(f"{n}", 1, 1.0) for n in range(50)]
+
+    chosen = {tuple(names(select(scored, seed=seed))) for seed in range(10)}
+
+    assert len(chosen) > 3
+
+
+def test_the_threshold_itself_is_borderline():
+    scored = [case("at", 1, THRESHOLD), case("far", 1, 0.9)]
+
+    assert names(select(scored, rules={Rule.BORDERLINE: 5})) == ["at"]
+
+
+def test_counts_are_those_of_all_films():
+    scored = [case("a", 1, 0.9), case("b", 1, 0.1), case("c", 0, 0.1)]
+
+    assert cases.count_outcomes(scored)["pediatric"] == {
         Outcome.FALSE_NEGATIVE: 1,
         Outcome.FALSE_POSITIVE: 0,
-        Outcome.TRUE_POSITIVE: 2,
-        Outcome.TRUE_NEGATIVE: 0,
+        Outcome.TRUE_POSITIVE: 1,
+        Outcome.TRUE_NEGATIVE: 1,
     }
-    assert sum(counts["nih"].values()) == 1
+
+
+@pytest.mark.parametrize("probability", [0.0, 1.0])
+def test_log_odds_are_finite(probability):
+    assert abs(cases.log_odds(probability)) < 30
+
+
+films = st.lists(
+    st.builds(
+        case,
+        name=st.sampled_from([f"film {n}" for n in range(12)]),
+        label=st.integers(0, 1),
+        probability=st.sampled_from([0.0, 0.1, 0.3, 0.4, 0.5, 0.9, 1.0]),
+        sex=st.sampled_from(["F", "M"]),
+    ),
+    max_size=30,
+    unique_by=lambda one: one.filename,
+)
+
+
+@given(films, st.integers(0, 4), st.integers(1, 30), st.randoms(use_true_random=False))
+def test_the_choice(scored, count, limit, shuffler: random.Random):
+    selected = select(scored, count, limit, slices=("sex",), named=["film 3.png"])
+
+    digests = [x.case.sha256 for x in selected]
+    assert len(digests) == len(set(digests)), "each film once"
+    by_rule = [x for x in selected if x.rule is not Rule.NAMED]
+    assert len(by_rule) <= limit
+    assert len(by_rule) <= 5 * 3 * count
+    for x in by_rule:
+        assert x.slice is None or x.case.features[x.slice[0]] == x.slice[1]
+        if x.rule is not Rule.BORDERLINE:
+            assert x.case.outcome.value == x.rule.value.replace("_", " ")
+
+    shuffled = list(scored)
+    shuffler.shuffle(shuffled)
+    assert select(shuffled, count, limit, slices=("sex",), named=["film 3.png"]) == selected
+
+
+@given(films, st.integers(1, 3))
+def test_without_a_limit_no_more_confident_error_is_left_out(scored, count):
+    shown = {x.case.sha256 for x in select(scored, count, slices=("sex",))}
+
+    for sex in ("F", "M"):
+        missed = sorted(
+            x.probability
+            for x in scored
+            if x.outcome is Outcome.FALSE_NEGATIVE and x.features["sex"] == sex
+        )
+        found = sorted(
+            x.probability
+            for x in scored
+            if x.outcome is Outcome.FALSE_NEGATIVE
+            and x.features["sex"] == sex
+            and x.sha256 in shown
+        )
+        assert found[:count] == missed[:count]

@@ -5,131 +5,107 @@ import logging
 import re
 
 import cv2
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-from tfx.types import artifact_utils, standard_artifacts
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 
 from components import progress
+from components.errors import InputError
 from components.example_gen import record
 from components.grad_cam import executor
 from components.grad_cam.artifacts import ExplanationReport
-from components.trainer import classifier
-from tests import examples
+from components.grad_cam.settings import GradCamSettings
+from tests.components.grad_cam import made
 
-SIDE = 32
-THRESHOLD = 0.5
-SHAPES = [(60, 80), (80, 60), (64, 64), (600, 900)]
-
-
-def draw_film(number: int, label: int) -> np.ndarray:
-    rng = np.random.default_rng(number)
-    film = rng.integers(60, 90, SHAPES[number % len(SHAPES)], dtype=np.uint8)
-    if label:
-        height, width = film.shape
-        cv2.circle(film, (width // 5, 4 * height // 5), height // 6, 220, -1)
-    return film
+ONE_WORKER = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
+THREADS = ["--direct_running_mode=multi_threading", "--direct_num_workers=3"]
 
 
-def to_example(number: int, label: int, dataset: str) -> tf.train.Example:
-    film = draw_film(number, label)
-    encoded = cv2.imencode(".png", film)[1].tobytes()
-    nih = dataset == "nih"
-    return examples.make_example(
-        encoded,
-        str(number),
-        label,
-        dataset=dataset,
-        filename=f"film <{number}> & ü.png",
-        findings=("Pneumonia", "Effusion") if label else ("No Finding",),
-        etiology=None if nih else ("bacteria" if label else "none"),
-        age_years=40 + number if nih else None,
-        sex="F" if nih else None,
-        boxes=((0.1, 0.6, 0.3, 0.3), (0.6, 0.6, 0.2, 0.2)) if nih and label else (),
-    )
-
-
-def examples_artifact(root, records):
-    split = root / "Split-test"
-    split.mkdir(parents=True)
-    for shard in range(2):
-        path = str(split / f"data_tfrecord-{shard:05d}-of-00002.gz")
-        with tf.io.TFRecordWriter(path, "GZIP") as writer:
-            for one in records[shard::2]:
-                writer.write(one.SerializeToString())
-    artifact = standard_artifacts.Examples()
-    artifact.uri = str(root)
-    artifact.split_names = artifact_utils.encode_split_names(["train", "test"])
-    return artifact
-
-
-def model_artifact(root, outputs=1, output=0):
-    """Brightness above that of an empty film counts for one of the outputs, against the others."""
-    image = keras.Input((SIDE, SIDE, 3))
-    maps = keras.layers.AveragePooling2D(8)(image)
-    backbone = keras.Model(image, maps, name="backbone")
-    embedding = keras.Input((3,))
-    dense = keras.layers.Dense(outputs, name="logit")
-    head = keras.Model(embedding, dense(embedding), name="head")
-    sign = np.where(np.arange(outputs) == output, 1.0, -1.0).astype(np.float32)
-    dense.set_weights([np.full((3, 1), 20.0, np.float32) * sign, -19.0 * sign])
-    (root / "saved_models").mkdir(parents=True)
-    classifier.build_classifier(backbone, head).save(root / "saved_models" / "tiny.keras")
-    extra = root / "Format-Serving" / "assets.extra"
-    extra.mkdir(parents=True)
-    (extra / "model_contract.json").write_text(json.dumps(tiny_contract(outputs, output)))
-    artifact = standard_artifacts.Model()
-    artifact.uri = str(root)
-    return artifact
-
-
-def run(root, records, count=5, outputs=1, output=0, **changes):
+def run(
+    root,
+    films,
+    model,
+    *,
+    name="report",
+    split="test",
+    finding="",
+    outputs=1,
+    beam=ONE_WORKER,
+    **settings,
+):
+    inputs = root / "inputs"
+    artifacts = {
+        "examples": [made.examples_artifact(inputs / name / "examples", films)],
+        "scores": [made.scores_artifact(inputs / name / "scores", films, outputs)],
+        "model": [model],
+    }
     report = ExplanationReport()
-    report.uri = str(root / "report")
-    executor.Executor().Do(
-        {
-            "examples": [examples_artifact(root / "examples", records)],
-            "model": [model_artifact(root / "model", outputs, output)],
-        },
+    report.uri = str(root / name)
+    context = BaseBeamExecutor.Context(
+        beam_pipeline_args=[*beam], tmp_dir=str(root / "tmp"), unique_id=name
+    )
+    executor.Executor(context).Do(
+        artifacts,
         {"report": [report]},
         {
-            "split": "test",
-            "finding": "",
-            "cases": count,
-            "seed": 0,
-            "opacity": 0.6,
+            "split": split,
+            "finding": finding,
+            "settings": GradCamSettings(**settings).model_dump_json(),
             "code": "x",
-            **changes,
         },
     )
-    return root / "report"
+    return root / name
+
+
+def read_index(folder):
+    return json.loads((folder / "cases.json").read_text("utf-8"))
+
+
+def number_of(case):
+    return int(re.search(r"<(\d+)>", case["filename"])[1])
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
+def model(tmp_path_factory):
+    return made.model_artifact(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def films():
     # One mislabelled film of each kind, so that there are errors to show.
     labels = [(n, n % 2) for n in range(35)]
-    records = [to_example(n, label, ("pediatric", "nih")[n // 18]) for n, label in labels]
+    films = [made.make_film(n, label, ("pediatric", "nih")[n // 18]) for n, label in labels]
     for number, label in ((0, 1), (1, 0)):
-        records[number].features.feature["label"].int64_list.value[:] = [label]
+        films[number].features.feature["label"].int64_list.value[:] = [label]
+    return films
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, films, model):
     messages = []
     handler = logging.Handler()
-    handler.emit = lambda entry: messages.append(entry.msg)
+    handler.emit = lambda entry: messages.append(str(entry.msg))
     progress.LOGGER.addHandler(handler)
-    folder = run(tmp_path_factory.mktemp("run"), records, count=9)
-    progress.LOGGER.removeHandler(handler)
+    try:
+        folder = run(
+            tmp_path_factory.mktemp("run"),
+            films,
+            model,
+            named=["film <8> & ü.png", "nowhere.png"],
+            cases=9,
+        )
+    finally:
+        progress.LOGGER.removeHandler(handler)
     return folder, messages
 
 
 @pytest.fixture
 def index(written):
-    return json.loads((written[0] / "cases.json").read_text("utf-8"))
+    return read_index(written[0])
 
 
 def test_every_film_of_the_split_is_counted(index):
     assert index["films"] == 35
-    assert sum(sum(outcomes.values()) for outcomes in index["counts"].values()) == 35
     assert index["counts"]["pediatric"] == {
         "false negative": 1,
         "false positive": 1,
@@ -139,32 +115,51 @@ def test_every_film_of_the_split_is_counted(index):
     assert index["counts"]["nih"]["false negative"] == 0
 
 
-def test_the_errors_are_shown(index):
-    outcomes = [case["outcome"] for case in index["cases"]]
-
-    assert len(outcomes) == 9
-    assert outcomes[:2] == ["false negative", "false positive"]
-
-
-def test_probabilities_are_calibrated(index):
-    case = next(x for x in index["cases"] if x["outcome"] == "true positive")
-    number = int(re.search(r"<(\d+)>", case["filename"])[1])
-    film = draw_film(number, 1)[np.newaxis, ..., np.newaxis] / 255
-    small = tf.image.resize(film, [SIDE, SIDE], antialias=True)
-    logit = 3 * 20 * float(tf.reduce_mean(small)) - 19
-
-    assert case["probability"] == pytest.approx(1 / (1 + np.exp(-0.5 * logit)), rel=1e-3)
+def test_errors_and_named_films_are_shown(index):
+    assert len(index["cases"]) == 10
+    assert [case["rule"] for case in index["cases"][:3]] == [
+        "named",
+        "false_negative",
+        "false_positive",
+    ]
+    assert number_of(index["cases"][0]) == 8
 
 
-def test_the_overlays_are_the_films_with_heat_on_the_opacity(written, index):
+def test_a_named_film_that_is_not_there_is_told(written, index):
+    assert index["not_found"] == ["nowhere.png"]
+    assert "grad_cam.named: the split has no film 'nowhere.png'" in written[1]
+    assert "nowhere.png" in (written[0] / "report.html").read_text("utf-8")
+
+
+def test_maps_are_the_models_own(index):
     for case in index["cases"]:
-        drawn = cv2.imread(str(written[0] / case["overlay"]))
-        number = int(re.search(r"<(\d+)>", case["filename"])[1])
-        original = SHAPES[number % len(SHAPES)]
-        assert drawn.shape[1] / drawn.shape[0] == pytest.approx(original[1] / original[0], 0.01)
-        assert max(drawn.shape) <= 512
-        if case["outcome"] == "true positive":
-            assert case["hottest_cell"]["place"] == "lower left"
+        number = number_of(case)
+        film = made.draw_film(number, number % 2) / 255
+        level = cv2.resize(film, (made.CELLS, made.CELLS), interpolation=cv2.INTER_AREA)
+        expected = np.maximum(made.STEEPNESS * (level - made.MIDDLE), 0)
+        np.testing.assert_allclose(case["heatmap"], expected, atol=1e-4)
+        assert case["hottest_cell"]["logits"] == pytest.approx(expected.max(), abs=1e-4)
+
+
+def test_pictures_have_the_films_own_ratio(written, index):
+    for case in index["cases"]:
+        height, width = made.SHAPES[number_of(case) % len(made.SHAPES)]
+        for kind in ("film", "heat"):
+            picture = cv2.imread(str(written[0] / case[kind]), cv2.IMREAD_UNCHANGED)
+            assert picture.shape[1] / picture.shape[0] == pytest.approx(width / height, 0.02)
+
+
+def test_the_overlay_is_film_and_heat_with_a_colour_bar_below(written, index):
+    case = next(x for x in index["cases"] if x["outcome"] == "true positive" and not x["boxes"])
+    number = number_of(case)
+    height, width = made.SHAPES[number % len(made.SHAPES)]
+    drawn = cv2.imread(str(written[0] / case["overlay"]))
+
+    colourful = np.ptp(drawn[:height].astype(int), axis=-1) > 40
+    assert colourful[height // 2 :, : width // 2].any()
+    assert not colourful[: height // 4, width // 2 :].any(), "cold places stay film"
+    assert drawn.shape[1] == width
+    assert len(drawn) > height
 
 
 def test_metadata_and_boxes_are_those_of_the_record(index):
@@ -177,64 +172,77 @@ def test_metadata_and_boxes_are_those_of_the_record(index):
     )
     assert nih["metadata"]["findings"] == "Pneumonia, Effusion"
     assert int(nih["metadata"]["age_years"]) >= 40
+    assert nih["metadata"]["age_group"] in ("40-60", "60-80")
     assert set(pediatric["metadata"]) == {"findings", "etiology"}
 
 
 def test_the_page_shows_every_case_once(written, index):
     page = (written[0] / "report.html").read_text("utf-8")
 
-    assert page.count('<article class="case">') == 9
-    assert "film &lt;0&gt; &amp; ü.png" in page
-    assert "<0>" not in page
-
-
-def tiny_contract(outputs, output):
-    names = record.PATHOLOGIES if outputs > 1 else record.CLASS_NAMES
-    # Of another output than the right one, everything would be far below the operating point.
-    return {
-        "task": "multilabel" if outputs > 1 else "binary",
-        "class_names": list(names),
-        "image_size": SIDE,
-        "outputs": [
-            {
-                "name": name,
-                "operating_point": {"threshold": THRESHOLD if number == output else 0.999},
-                "calibration": {"method": "platt", "slope": 0.5, "intercept": 0.0},
-            }
-            for number, name in enumerate(names[-outputs:])
-        ],
-    }
+    assert page.count('<article class="case"') == 10
+    assert "film &lt;8&gt; &amp; ü.png" in page
+    assert "<8>" not in page
+    for case in index["cases"]:
+        assert page.count(f'src="{case["heat"]}"') == 1
 
 
 def test_progress_is_told(written):
-    assert [str(x) for x in written[1]] == [
-        "32 of 35 films scored",
-        "35 of 35 films scored",
-        "9 of 9 cases explained",
-    ]
+    assert "10 of 10 cases explained" in written[1]
 
 
-def test_fewer_films_than_cases(tmp_path):
-    folder = run(tmp_path, [to_example(n, 1, "nih") for n in range(3)], count=12)
+def test_the_report_is_the_same_however_many_workers(tmp_path, films, model):
+    few = films[:11]
+    one = run(tmp_path, few, model, name="one", cases="all")
+    several = run(tmp_path, few, model, name="several", cases="all", beam=THREADS)
 
-    assert len(list((folder / "overlays").glob("*.png"))) == 3
+    ours, theirs = read_index(one), read_index(several)
+    assert len(ours["cases"]) == 11
+    for index in (ours, theirs):
+        del index["sources"]
+    assert ours == theirs
+    files = sorted(path.relative_to(one) for path in one.rglob("*.[pj][np]g"))
+    assert len(files) == 3 * 11
+    for file in files:
+        assert (one / file).read_bytes() == (several / file).read_bytes()
 
 
-def test_an_empty_split_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="nothing to explain"):
-        run(tmp_path, [])
+def test_what_is_redacted_is_nowhere(tmp_path, films, model):
+    nih = films[18:24]
+    hidden = ["filename", "age_years", "sex", "findings", "boxes"]
+
+    folder = run(tmp_path, nih, model, redact=hidden, named=["film <20> & ü.png"])
+
+    index = read_index(folder)
+    assert {"filename", "sha256"}.isdisjoint(index["cases"][0])
+    assert not any(case["metadata"] or case["boxes"] for case in index["cases"])
+    told = (folder / "report.html").read_text("utf-8") + json.dumps(index["cases"])
+    for film in nih:
+        assert film.features.feature["image/sha256"].bytes_list.value[0].decode() not in told
+    for word in ("film &lt;", "film <", "Effusion", "Age in years", "Age group", "of sex", "cyan"):
+        assert word not in told
 
 
-def test_a_split_without_files_is_named(tmp_path):
-    with pytest.raises(ValueError, match="'train'"):
-        run(tmp_path, [to_example(1, 1, "nih")], split="train")
+def test_a_split_without_scores_is_named(tmp_path, films, model):
+    with pytest.raises(FileNotFoundError, match="no scores of the split 'val'"):
+        run(tmp_path, films[:1], model, split="val")
+
+
+def test_a_model_without_explanations_says_what_to_do(tmp_path, films, model):
+    bare = made.model_artifact(tmp_path / "bare")
+    contract = made.tiny_contract()
+    del contract["explanation"]
+    path = tmp_path / "bare" / "Format-Serving" / "assets.extra" / "model_contract.json"
+    path.write_text(json.dumps(contract))
+
+    with pytest.raises(InputError, match="'explanation': train the model again"):
+        run(tmp_path, films, bare)
 
 
 # --- One finding of a multi-label model ------------------------------------------------------
 
 
-def multi_label_example(number, edema):
-    one = to_example(number, edema, "nih")
+def multi_label_film(number, edema):
+    one = made.make_film(number, edema, "nih")
     # Pneumonia is in every film: its label, and the binary one, would tell another story.
     names = ("Edema", "Pneumonia") if edema else ("Pneumonia",)
     features = one.features.feature
@@ -244,13 +252,20 @@ def multi_label_example(number, edema):
     return one
 
 
-def test_one_finding_is_explained_by_its_own_label_output_and_threshold(tmp_path):
-    records = [multi_label_example(number, number % 2) for number in range(12)]
+@pytest.fixture(scope="module")
+def multi_label_model(tmp_path_factory):
     output = record.PATHOLOGIES.index("Edema")
+    return made.model_artifact(tmp_path_factory.mktemp("multi"), 14, output)
 
-    folder = run(tmp_path, records, finding="Edema", outputs=14, output=output)
 
-    index = json.loads((folder / "cases.json").read_text("utf-8"))
+def test_one_finding_is_explained_by_its_own_label_output_and_threshold(
+    tmp_path, multi_label_model
+):
+    films = [multi_label_film(number, number % 2) for number in range(12)]
+
+    folder = run(tmp_path, films, multi_label_model, finding="Edema", outputs=14)
+
+    index = read_index(folder)
     assert index["counts"] == {
         "nih": {
             "false negative": 0,
@@ -260,12 +275,12 @@ def test_one_finding_is_explained_by_its_own_label_output_and_threshold(tmp_path
         }
     }
     assert index["class_names"] == ["no edema", "edema"]
-    assert index["threshold"] == THRESHOLD
+    assert index["threshold"] == made.THRESHOLD
     found = [case for case in index["cases"] if case["outcome"] == "true positive"]
     assert {case["hottest_cell"]["place"] for case in found} == {"lower left"}
     assert "the network’s score for\nedema" in (folder / "report.html").read_text("utf-8")
 
 
-def test_a_finding_that_the_model_does_not_tell_is_named(tmp_path):
-    with pytest.raises(ValueError, match="no output 'Gout'; it has Atelectasis, "):
-        run(tmp_path, [multi_label_example(1, 1)], finding="Gout", outputs=14)
+def test_a_finding_that_the_model_does_not_tell_is_named(tmp_path, multi_label_model):
+    with pytest.raises(InputError, match="no output 'Gout'; it has Atelectasis, "):
+        run(tmp_path, [multi_label_film(1, 1)], multi_label_model, finding="Gout", outputs=14)
