@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,71 @@ from serving.prediction import INPUT, SIGNATURE, ModelContractError
 
 WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
 GOLDEN = Path("assets.extra") / "golden.json"
+# Kernels choose their algorithm by the batch, and processors round differently.
+DEFAULT_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Golden:
+    """What a model must answer.
+
+    Attributes:
+      films: encoded images.
+      probability: of each film, float32 [F] or [F, K].
+      decision: likewise, int64.
+      tolerance: how far a probability may be off.
+    """
+
+    films: Sequence[bytes]
+    probability: NDArray[np.float32]
+    decision: NDArray[np.int64]
+    tolerance: float
+
+    def mistakes(
+        self,
+        probability: NDArray[np.float32],
+        decision: NDArray[np.int64],
+        contract: Mapping[str, Any],
+    ) -> tuple[float, int]:
+        """How far answers to the films are off.
+
+        Args:
+          probability: that was answered, of any shape.
+          decision: likewise.
+          contract: of the model, for its operating points.
+
+        Returns:
+          The largest difference of a probability, infinite where there is none to compare; and
+          how many decisions differ, but for those so near the operating point that they may.
+        """
+        if probability.shape != self.probability.shape or decision.shape != self.decision.shape:
+            return float("inf"), 0
+        off = np.abs(probability.astype(np.float64) - self.probability)
+        thresholds = [one["operating_point"]["threshold"] for one in contract["outputs"]]
+        sure = np.abs(self.probability - np.squeeze(thresholds)) > self.tolerance
+        wrong = sure & (decision != self.decision)
+        return float(np.nan_to_num(off, nan=np.inf).max(initial=0.0)), int(wrong.sum())
+
+
+def read_golden(model_dir: Path) -> Golden | None:
+    """The golden outputs; None without such a file.
+
+    Raises:
+      ModelContractError: if the file is damaged.
+    """
+    path = model_dir / GOLDEN
+    if not path.is_file():
+        return None
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes())
+        return Golden(
+            films=[base64.b64decode(image) for image in content["images"]],
+            probability=np.asarray(content["outputs"]["probability"], np.float32),
+            decision=np.asarray(content["outputs"]["decision"], np.int64),
+            tolerance=float(content["tolerance"]),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelContractError(f"{path}: no golden outputs: {error!r}") from error
 
 
 def read_films(model_dir: Path) -> list[bytes]:
@@ -37,19 +105,3 @@ def read_films(model_dir: Path) -> list[bytes]:
     except (tf.errors.OpError, ValueError) as error:
         raise ModelContractError(f"{path}: no warm-up requests: {error}") from error
     return films
-
-
-def read_golden(model_dir: Path) -> NDArray[np.float32] | None:
-    """The probabilities that the films should have, [F] or [F, K]; None without such a file.
-
-    Raises:
-      ModelContractError: if the file is damaged.
-    """
-    path = model_dir / GOLDEN
-    if not path.is_file():
-        return None
-    try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
-        return np.asarray(content["probability"], np.float32)
-    except (ValueError, TypeError, KeyError) as error:
-        raise ModelContractError(f"{path}: no golden outputs: {error!r}") from error

@@ -16,10 +16,12 @@ from tensorflow_serving.apis import get_model_metadata_pb2, prediction_service_p
 from components.infra_canary import questions, trial
 from components.infra_canary.settings import InfraCanarySettings
 from components.infra_canary.trial import Check
+from serving.golden import DEFAULT_TOLERANCE, Golden
 
 _LATENCY_REQUESTS = 9
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 _REFERENCE = "serving_default"
+_COMPARED = (trial.PROBABILITY, "decision")
 
 
 @dataclass(frozen=True)
@@ -28,14 +30,14 @@ class Subject:
 
     Attributes:
       name: under which it is served.
-      films: synthetic, encoded: those of its warm-up file.
-      golden: the probabilities that the Trainer's own network gives them, [F] or [F, K].
+      films: synthetic, encoded: those of its golden outputs or its warm-up file.
+      golden: what the Trainer's own network makes of them.
       contract: its contract file.
     """
 
     name: str
     films: Sequence[bytes]
-    golden: NDArray[np.float32] | None
+    golden: Golden | None
     contract: Mapping[str, Any]
 
 
@@ -88,10 +90,11 @@ def _ask(stub: Any, subject: Subject, settings: InfraCanarySettings) -> Iterator
     yield numbers
     if numbers.verdict == "refused":
         return
-    limit = trial.tolerance_of(str(subject.contract.get("precision", "")))
-    one_by_one, milliseconds = _one_by_one(stub, subject, inputs[_REFERENCE], settings)
-    yield trial.check_agreement(one_by_one, answers, limit)
-    yield trial.check_golden(one_by_one, subject.golden, limit)
+    limit = subject.golden.tolerance if subject.golden else DEFAULT_TOLERANCE
+    singly, milliseconds = _one_by_one(stub, subject, inputs[_REFERENCE], settings)
+    probability, decision = (np.stack([one[name] for one in singly]) for name in _COMPARED)
+    yield trial.check_agreement(probability, answers, limit)
+    yield trial.check_golden(probability, decision, subject.golden, subject.contract)
     yield trial.check_latency(milliseconds, settings.max_milliseconds)
 
 
@@ -124,14 +127,14 @@ def _predict(
 
 def _one_by_one(
     stub: Any, subject: Subject, input_name: str, settings: InfraCanarySettings
-) -> tuple[NDArray[np.float32], list[float]]:
-    """Each film's probability, and what a request takes in milliseconds."""
-    probabilities, milliseconds = [], []
+) -> tuple[list[dict[str, NDArray]], list[float]]:
+    """Each film's answer, and what a request takes in milliseconds."""
+    answers, milliseconds = [], []
     for number in range(max(_LATENCY_REQUESTS, len(subject.films))):
         film = subject.films[number % len(subject.films)]
         request = questions.predict_request(subject.name, _REFERENCE, input_name, [film])
         started = time.perf_counter()
         response = stub.Predict(request, timeout=settings.request_seconds)
         milliseconds.append((time.perf_counter() - started) * 1000)
-        probabilities.append(tf.make_ndarray(response.outputs[trial.PROBABILITY])[0])
-    return np.asarray(probabilities[: len(subject.films)], np.float32), milliseconds
+        answers.append({name: tf.make_ndarray(response.outputs[name])[0] for name in _COMPARED})
+    return answers[: len(subject.films)], milliseconds

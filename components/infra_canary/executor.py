@@ -82,10 +82,11 @@ class Executor(infra_validator.Executor):
                 verdict="passed",
                 sentence=f"it was available after {time.time() - started:.1f} s",
             )
+            golden = read_golden(folder)
             subject = Subject(
                 name=MODEL_NAME,
-                films=read_films(folder),
-                golden=read_golden(folder),
+                films=golden.films if golden else read_films(folder),
+                golden=golden,
                 contract=json.loads((folder / CONTRACT).read_bytes()),
             )
             checks = [loaded, *ask(server.GetEndpoint(), subject, self._settings)]

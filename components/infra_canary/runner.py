@@ -33,14 +33,14 @@ class EmbeddedRunner(BaseModelServerRunner):
         """Takes a version's folder, `.../MODEL/VERSION`."""
         self._folder = str(Path(model_path).parent)
         self._model_name = model_name
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  (open until Stop)
         self._process: subprocess.Popen[bytes] | None = None
         self._endpoint = ""
 
     def __repr__(self) -> str:
         return "the embedded server"
 
-    def Start(self) -> None:
+    def Start(self) -> None:  # noqa: N802
         """Start the process."""
         paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
@@ -51,7 +51,7 @@ class EmbeddedRunner(BaseModelServerRunner):
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         )
 
-    def WaitUntilRunning(self, deadline: float) -> None:
+    def WaitUntilRunning(self, deadline: float) -> None:  # noqa: N802
         """Wait for its port, which it prints.
 
         Raises:
@@ -68,7 +68,7 @@ class EmbeddedRunner(BaseModelServerRunner):
             raise error_types.JobAborted(f"the server ended while it loaded: {self.ending()}")
         self._endpoint = f"127.0.0.1:{int(port)}"
 
-    def GetEndpoint(self) -> str:
+    def GetEndpoint(self) -> str:  # noqa: N802
         """Host and port of gRPC."""
         assert self._endpoint, "the server does not run yet"
         return self._endpoint
@@ -83,11 +83,12 @@ class EmbeddedRunner(BaseModelServerRunner):
             return ""
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
-    def Stop(self) -> None:
+    def Stop(self) -> None:  # noqa: N802
         """Let it finish, or end it."""
         if self._process is None:
             return
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         try:
             self._process.wait(_STOP_SECONDS)
@@ -97,7 +98,7 @@ class EmbeddedRunner(BaseModelServerRunner):
         self._process.stdout.close()
         self._log.close()
 
-    def GetLogs(self) -> str | None:
+    def GetLogs(self) -> str | None:  # noqa: N802
         """What it wrote to standard error."""
         self._log.seek(0)
         return self._log.read().decode(errors="replace")

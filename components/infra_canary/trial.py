@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.plain import Plain
+from serving.golden import Golden
 
 FILE_NAME = "canary.json"
 
 Verdict = Literal["passed", "refused", "not judged"]
 
-# Kernels choose their algorithm by the batch, and processors round differently. In bfloat16 a
-# probability is off by a few hundredths.
-_TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1}
 PROBABILITY = "probability"
 
 
@@ -58,11 +56,6 @@ class Trial(Plain):
     def refused_by(self) -> tuple[Check, ...]:
         """The checks that were not passed."""
         return tuple(check for check in self.checks if check.verdict == "refused")
-
-
-def tolerance_of(precision: str) -> float:
-    """How far two probabilities of the same film may lie apart, by the backbone's precision."""
-    return _TOLERANCES.get(precision, _TOLERANCES["float32"])
 
 
 def check_signatures(promised: Sequence[str], found: Sequence[str]) -> Check:
@@ -129,20 +122,24 @@ def check_agreement(
         verdict="passed" if largest <= limit else "refused",
         sentence=f"the same film's probabilities lie up to {largest:.2g} apart, in {where} (limit "
         f"{limit:g})",
-        value=largest,
+        value=largest if np.isfinite(largest) else None,
         limit=limit,
     )
 
 
 def check_golden(
-    reference: NDArray[np.float32], golden: NDArray[np.float32] | None, limit: float
+    probability: NDArray[np.float32],
+    decision: NDArray[np.int64],
+    golden: Golden | None,
+    contract: Mapping[str, Any],
 ) -> Check:
     """Whether the server answers as the Trainer's own network did.
 
     Args:
-      reference: probabilities of the films, [F] or [F, K].
+      probability: of the films, [F] or [F, K].
+      decision: likewise.
       golden: what the Trainer noted; None where it did not.
-      limit: largest difference.
+      contract: of the model.
     """
     if golden is None:
         return Check(
@@ -150,21 +147,15 @@ def check_golden(
             verdict="not judged",
             sentence="the model came without golden.json: nothing to compare its answers with",
         )
-    if golden.shape != reference.shape:
-        return Check(
-            name="golden",
-            verdict="refused",
-            sentence=f"golden.json has probabilities of shape {list(golden.shape)}, the model "
-            f"answers {list(reference.shape)}",
-        )
-    difference = largest_difference(reference, golden)
+    off, wrong = golden.mistakes(probability, decision, contract)
     return Check(
         name="golden",
-        verdict="passed" if difference <= limit else "refused",
-        sentence=f"on {len(reference)} synthetic films its probabilities are up to "
-        f"{difference:.2g} off those of the Trainer's own network (limit {limit:g})",
-        value=difference,
-        limit=limit,
+        verdict="refused" if off > golden.tolerance or wrong else "passed",
+        sentence=f"on {len(golden.films)} synthetic films its probabilities are up to {off:.2g} "
+        f"off those of the Trainer's own network (limit {golden.tolerance:g}), and {wrong} "
+        "decisions differ",
+        value=off if np.isfinite(off) else None,
+        limit=golden.tolerance,
     )
 
 
