@@ -148,9 +148,7 @@ class TestPublish:
 
 
 class TestAPushThatIsCutShort:
-    def test_a_full_disk_leaves_what_was_served(
-        self, folder: ModelFolder, tmp_path: Path
-    ) -> None:
+    def test_a_full_disk_leaves_what_was_served(self, folder: ModelFolder, tmp_path: Path) -> None:
         # The limit is the kernel's, and so is the error.
         script = textwrap.dedent(
             """
