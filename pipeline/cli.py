@@ -15,6 +15,7 @@ _COMMANDS = {
     "run": ("pipeline.commands.run", "Run an experiment: from files to a pushed model."),
     "data": ("pipeline.commands.data", "Get, make or look at a dataset."),
     "predict": ("pipeline.commands.predict", "Classify X-rays with a trained model."),
+    "models": ("pipeline.commands.models", "List pushed versions; promote or roll back one."),
     "report": ("pipeline.commands.report", "Open, list or compare the reports of runs."),
     "results": ("pipeline.commands.results", "Measure recipes over several seeds, as a table."),
     "matrix": ("pipeline.commands.matrix", "Train on one dataset, test on the others."),
