@@ -1,6 +1,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,46 +9,82 @@ import pytest
 import yaml
 
 import serving
-from serving.client import DEFAULT_MODEL_NAME
+from serving.model_config import FILE_NAME
 from tests.serving.tf_serving_stub import TFServingStub
 
-COMPOSE_FILE = Path(serving.__file__).parent / "compose.yaml"
+DEPLOY = Path(serving.__file__).parent / "deploy"
+COMPOSE_FILE = DEPLOY / "compose.yaml"
+SERVING_DIR = "${CXR_SERVING_DIR}"
 
 
 @pytest.fixture(scope="module")
-def service() -> dict[str, Any]:
-    (only,) = yaml.safe_load(COMPOSE_FILE.read_text())["services"].values()
-    return only
+def services() -> dict[str, Any]:
+    return yaml.safe_load(COMPOSE_FILE.read_text())["services"]
 
 
-def test_the_image_is_pinned_to_a_release(service: dict[str, Any]) -> None:
-    assert re.fullmatch(r"tensorflow/serving:\d+\.\d+\.\d+", service["image"])
+@pytest.fixture(scope="module")
+def service(services: dict[str, Any]) -> dict[str, Any]:
+    return services["tensorflow-serving"]
 
 
-def test_the_ports_are_bound_to_loopback_alone(service: dict[str, Any]) -> None:
-    assert service["ports"] == ["127.0.0.1:8500:8500", "127.0.0.1:8501:8501"]
+@pytest.mark.parametrize("file", ["compose.yaml", "compose.batching.yaml"])
+def test_it_is_what_the_compose_specification_allows(file: str) -> None:
+    command = [
+        *(sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"),
+        str(DEPLOY / file),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
-def test_the_model_is_mounted_read_only_where_the_server_looks(service: dict[str, Any]) -> None:
-    (mount,) = service["volumes"]
-    assert mount["read_only"] is True
-    assert mount["target"] == f"/models/{service['environment']['MODEL_NAME']}"
-    assert mount["source"] == "${CXR_SERVING_DIR:-../runs/demo/serving}/cxr"
+def test_the_images_are_pinned_to_a_release(services: dict[str, Any]) -> None:
+    for one in services.values():
+        assert re.fullmatch(r"[a-z]+/[a-z]+:v?\d+\.\d+\.\d+", one["image"])
 
 
-def test_the_name_is_the_one_that_the_clients_ask_for(service: dict[str, Any]) -> None:
-    assert service["environment"]["MODEL_NAME"] == DEFAULT_MODEL_NAME
+def test_the_ports_are_bound_to_loopback_alone(services: dict[str, Any]) -> None:
+    ports = [port for one in services.values() for port in one["ports"]]
+    assert ports == [f"127.0.0.1:{port}:{port}" for port in (8500, 8501, 9090, 3000)]
 
 
-def test_the_container_cannot_change_itself(service: dict[str, Any]) -> None:
-    assert service["read_only"] is True
-    assert service["security_opt"] == ["no-new-privileges:true"]
-    assert "privileged" not in service
-    assert "network_mode" not in service
+def test_the_models_are_mounted_read_only_where_their_config_says(service: dict[str, Any]) -> None:
+    models = service["volumes"][0]
+    assert models["read_only"] is True
+    assert models["source"] == models["target"] == SERVING_DIR
+    files = [one for one in service["command"] if one.startswith("--model_config_file=")]
+    assert files == [
+        f"--model_config_file={SERVING_DIR[:-1]}:?is not set; give the absolute path "
+        f"of runs/NAME/serving}}/{FILE_NAME}"
+    ]
 
 
-def test_it_restarts_unless_stopped(service: dict[str, Any]) -> None:
-    assert service["restart"] == "unless-stopped"
+def test_batching_changes_nothing_else(service: dict[str, Any]) -> None:
+    other = yaml.safe_load((DEPLOY / "compose.batching.yaml").read_text())["services"]
+    assert other["tensorflow-serving"] == {
+        "command": [
+            *service["command"],
+            "--enable_batching=true",
+            "--batching_parameters_file=/etc/cxr/batching.config",
+        ]
+    }
+
+
+def test_what_is_mounted_exists(services: dict[str, Any]) -> None:
+    mounts = [mount for one in services.values() for mount in one["volumes"]]
+    sources = [one["source"] for one in mounts if isinstance(one, dict)]
+    assert all((DEPLOY / one).exists() for one in sources if one.startswith("./"))
+    assert len(sources) == 5
+
+
+def test_the_containers_cannot_change_themselves(services: dict[str, Any]) -> None:
+    for one in services.values():
+        assert one["security_opt"] == ["no-new-privileges:true"]
+        assert one["cap_drop"] == ["ALL"]
+        assert "privileged" not in one
+        assert "network_mode" not in one
+        assert one["restart"] == "unless-stopped"
+    assert services["tensorflow-serving"]["read_only"] is True
+    assert services["tensorflow-serving"]["user"].endswith("1000:1000}")
 
 
 class TestHealthcheck:
