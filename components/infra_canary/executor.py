@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ class Executor(infra_validator.Executor):
             )
             checks = [loaded, *ask(server.GetEndpoint(), subject, self._settings)]
             checks += _ended(server)
-            self._trial = Trial(server=repr(server), checks=tuple(checks))
+            self._trial = Trial(server=self._name(server), checks=tuple(checks))
             if self._trial.blessed:
                 # By code that is not this project's.
                 client.SendRequests([questions.classification_request(MODEL_NAME, subject.films)])
@@ -99,12 +100,17 @@ class Executor(infra_validator.Executor):
             raise
         except Exception as error:
             sentence = f"{type(error).__name__}: {error}"
-            check = Check(name="loads", verdict="refused", sentence=sentence)
-            self._trial = Trial(server=repr(server), checks=(check,))
-            infra_validator.logging.error("The server's log:\n%s", server.GetLogs())
+            check = Check(name="server", verdict="refused", sentence=sentence)
+            self._trial = Trial(server=self._name(server), checks=(check,))
+            logging.error("The server's log:\n%s", server.GetLogs())
             raise
         finally:
             server.Stop()
+
+    def _name(self, server: BaseModelServerRunner) -> str:
+        if isinstance(server, runner.EmbeddedRunner):
+            return repr(server)
+        return f"TensorFlow Serving {self._settings.image_tag}"
 
 
 def read_trial(uri: str) -> Trial:

@@ -84,12 +84,14 @@ class EmbeddedRunner(BaseModelServerRunner):
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def Stop(self) -> None:  # noqa: N802
-        """Let it finish, or end it."""
+        """Let it finish; end it if it does not, or has not come so far as to serve."""
         if self._process is None:
             return
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
+        if not self._endpoint:
+            self._process.kill()
         try:
             self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
