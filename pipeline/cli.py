@@ -16,6 +16,8 @@ _COMMANDS = {
     "data": ("pipeline.commands.data", "Get, make or look at a dataset."),
     "predict": ("pipeline.commands.predict", "Classify X-rays with a trained model."),
     "models": ("pipeline.commands.models", "List pushed versions; promote or roll back one."),
+    "serve": ("pipeline.commands.serve", "Serve a model over gRPC and REST, with a page."),
+    "drift": ("pipeline.commands.drift", "Compare a served model's requests with its training."),
     "report": ("pipeline.commands.report", "Open, list or compare the reports of runs."),
     "results": ("pipeline.commands.results", "Measure recipes over several seeds, as a table."),
     "matrix": ("pipeline.commands.matrix", "Train on one dataset, test on the others."),

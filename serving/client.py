@@ -130,7 +130,7 @@ class GrpcClient(ServingClient):
         )
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
 
-    def run(self, images: Sequence[bytes]) -> Mapping[str, Any]:
+    def run(self, images: Sequence[bytes], signature: str = SIGNATURE) -> Mapping[str, Any]:
         """See `Predictor.run`; outputs are NumPy arrays.
 
         Raises:
@@ -139,7 +139,7 @@ class GrpcClient(ServingClient):
         """
         request = self._messages.PredictRequest()
         request.model_spec.name = self.model_name
-        request.model_spec.signature_name = SIGNATURE
+        request.model_spec.signature_name = signature
         if self.version is not None:
             request.model_spec.version.value = self.version
         elif self.version_label is not None:
@@ -185,7 +185,7 @@ class RestClient(ServingClient):
         )
         self._session = requests.Session()
 
-    def run(self, images: Sequence[bytes]) -> Mapping[str, Any]:
+    def run(self, images: Sequence[bytes], signature: str = SIGNATURE) -> Mapping[str, Any]:
         """See `Predictor.run`; outputs are lists.
 
         Raises:
@@ -199,7 +199,7 @@ class RestClient(ServingClient):
         try:
             response = self._session.post(
                 self._url,
-                json={"signature_name": SIGNATURE, "instances": instances},
+                json={"signature_name": signature, "instances": instances},
                 timeout=self.timeout,
             )
         except requests.Timeout as error:

@@ -17,9 +17,11 @@ from typing import Any
 
 from serving.prediction import (
     DEFAULT_BATCH_SIZE,
+    EXPLAIN_SIGNATURE,
     INPUT,
     SIGNATURE,
     BatchRefusedError,
+    MissingSignatureError,
     ModelContractError,
     ModelNotFoundError,
     PredictionError,
@@ -35,7 +37,7 @@ class ModelLoadError(PredictionError):
 
 
 class SavedModelPredictor(Predictor):
-    """Runs the `serving_default` signature of a SavedModel in this process.
+    """Runs a SavedModel in this process.
 
     Attributes:
       model_dir: the version folder that was loaded.
@@ -66,7 +68,7 @@ class SavedModelPredictor(Predictor):
             self._loaded = self._tf.saved_model.load(str(self.model_dir))
         except (OSError, RuntimeError, ValueError, self._tf.errors.OpError) as error:
             raise ModelLoadError(f"{self.model_dir}: cannot be loaded: {error}") from error
-        self._signature = self._checked_signature()
+        self._signature(SIGNATURE)
 
     @property
     def threshold(self) -> float | None:
@@ -85,29 +87,33 @@ class SavedModelPredictor(Predictor):
             for output in self.contract.get("outputs", ())
         }
 
-    def run(self, images: Sequence[bytes]) -> Mapping[str, Any]:
+    def run(self, images: Sequence[bytes], signature: str = SIGNATURE) -> Mapping[str, Any]:
         """See `Predictor.run`; outputs are NumPy arrays."""
         tensor = self._tf.constant(list(images), self._tf.string)
+        run = self._signature(signature)
         try:
-            outputs = self._signature(**{INPUT: tensor})
+            outputs = run(**{INPUT: tensor})
         except self._tf.errors.InvalidArgumentError as error:
             raise BatchRefusedError(refusal(error.message)) from error
         except self._tf.errors.OpError as error:
             raise PredictionError(f"the model failed: {refusal(error.message)}") from error
         return {name: output.numpy() for name, output in outputs.items()}
 
-    def _checked_signature(self) -> Any:
+    def _signature(self, name: str) -> Any:
         signatures = self._loaded.signatures
-        if SIGNATURE not in signatures:
-            raise ModelContractError(
-                f"{self.model_dir}: no signature {SIGNATURE}; it has "
-                f"{', '.join(sorted(signatures)) or 'none'}"
+        if name not in signatures:
+            remedy = (
+                "; export the model again for explanations" if name == EXPLAIN_SIGNATURE else ""
             )
-        signature = signatures[SIGNATURE]
+            raise MissingSignatureError(
+                f"{self.model_dir}: no signature {name}; it has "
+                f"{', '.join(sorted(signatures)) or 'none'}{remedy}"
+            )
+        signature = signatures[name]
         inputs = signature.structured_input_signature[1]
         if set(inputs) != {INPUT}:
             raise ModelContractError(
-                f"{self.model_dir}: {SIGNATURE} takes {', '.join(sorted(inputs)) or 'nothing'}; "
+                f"{self.model_dir}: {name} takes {', '.join(sorted(inputs)) or 'nothing'}; "
                 f"{INPUT} alone was expected"
             )
         return signature

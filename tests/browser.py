@@ -5,6 +5,7 @@ Speaks the DevTools protocol over a websocket.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import shutil
@@ -26,7 +27,7 @@ needs_browser = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium
 
 _START_SECONDS = 60.0
 _WAIT_SECONDS = 60.0
-# So that whatever is asked for is not found, and no proxy is tried.
+# So that whatever is asked for, but of a server of the tests, is not found, and no proxy is tried.
 _FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -37,13 +38,25 @@ _FLAGS = (
     "--disable-sync",
     "--no-first-run",
     "--no-proxy-server",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     # A frame shares its page's process, so that one connection sees both.
     "--disable-features=IsolateSandboxedIframes",
     "--disable-site-isolation-trials",
     "--remote-debugging-port=0",
     "--remote-allow-origins=*",
 )
+
+# Windows' codes of the keys that the tests press.
+_KEYS = {
+    "ArrowDown": 40,
+    "ArrowLeft": 37,
+    "ArrowRight": 39,
+    "ArrowUp": 38,
+    "Enter": 13,
+    "Space": 32,
+    "Tab": 9,
+}
+_TEXTS = {"Enter": "\r", "Space": " "}
 
 
 class Tab:
@@ -62,11 +75,13 @@ class Tab:
         self.problems: list[str] = []
         self.requests: list[str] = []
         self.dialogs: list[str] = []
+        self._opened: list[int] = []
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(f"{domain}.enable")
 
-    def open(self, page: Path, *, width: int = 1300, height: int = 1000) -> None:
-        """Go to a file, and wait until it is loaded."""
+    def open(self, page: Path | str, *, width: int = 1300, height: int = 1000) -> None:
+        """Go to a file, or to a URL on this machine, and wait until it is loaded."""
+        url = page if isinstance(page, str) else page.as_uri()
         self._call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -74,8 +89,9 @@ class Tab:
             deviceScaleFactor=1,
             mobile=False,
         )
-        self._call("Page.navigate", url=page.as_uri())
-        self.wait_for("document.readyState === 'complete' && location.protocol === 'file:'")
+        self._call("Page.navigate", url=url)
+        scheme = url.partition(":")[0]
+        self.wait_for(f"document.readyState === 'complete' && location.protocol === '{scheme}:'")
 
     def evaluate(self, expression: str, *, in_frame: bool = False) -> Any:
         """The value of a JavaScript expression, awaited; AssertionError if it throws.
@@ -108,11 +124,54 @@ class Tab:
             self._call(
                 "Input.dispatchKeyEvent",
                 type=kind,
-                key=key,
+                key=" " if key == "Space" else key,
                 code=key,
-                windowsVirtualKeyCode={"ArrowDown": 40, "ArrowUp": 38, "Enter": 13, "Tab": 9}[key],
-                text="\r" if key == "Enter" and kind == "keyDown" else "",
+                windowsVirtualKeyCode=_KEYS[key],
+                text=_TEXTS.get(key, "") if kind == "keyDown" else "",
             )
+
+    def choose(self, selector: str, *files: Path) -> None:
+        """Files in the dialog of a file input."""
+        found = self._call(
+            "Runtime.evaluate", expression=f"document.querySelector({json.dumps(selector)})"
+        )
+        self._call(
+            "DOM.setFileInputFiles",
+            files=[str(file) for file in files],
+            objectId=found["result"]["objectId"],
+        )
+
+    def choose_by_key(self, key: str, *files: Path) -> None:
+        """Files in the dialog that a key opens, at the element that has the focus."""
+        self._call("Page.setInterceptFileChooserDialog", enabled=True)
+        self._opened.clear()
+        self.press(key)
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while not self._opened:
+            assert time.monotonic() < deadline, f"{key} opened no dialog"
+            self.evaluate("1")
+        names = [str(file) for file in files]
+        self._call("DOM.setFileInputFiles", files=names, backendNodeId=self._opened[0])
+        self._call("Page.setInterceptFileChooserDialog", enabled=False)
+
+    def drop(self, *files: Path, x: int = 200, y: int = 200) -> None:
+        """Files, dragged from outside to a place on the page."""
+        data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self._call("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
+
+    def accessible(self) -> list[tuple[str, str]]:
+        """Role and name of what assistive technology is told of, in the order of the page."""
+        nodes = self._call("Accessibility.getFullAXTree")["nodes"]
+        return [
+            (node["role"]["value"], node.get("name", {}).get("value", ""))
+            for node in nodes
+            if not node["ignored"]
+        ]
+
+    def screenshot(self) -> bytes:
+        """What can be seen now, as PNG."""
+        return base64.b64decode(self._call("Page.captureScreenshot")["data"])
 
     def prefer(self, scheme: str) -> None:
         """`light` or `dark`, as a reader's system may be set."""
@@ -152,6 +211,8 @@ class Tab:
             url = said["request"]["url"]
             if not url.startswith(("file:", "data:", "blob:", "about:")):
                 self.requests.append(url)
+        elif event == "Page.fileChooserOpened":
+            self._opened.append(said["backendNodeId"])
         elif event == "Page.javascriptDialogOpening":
             self.dialogs.append(said["message"])
             # Unanswered it would hold up the page; the answer to this is not waited for.

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -211,6 +211,17 @@ def digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
+def read_images(files: Sequence[str], sha256: Collection[str]) -> Iterator[list[bytes]]:
+    """Batches of the images of that content, encoded, each once.
+
+    Args:
+      files: gzipped TFRecords of Examples that hold them.
+      sha256: of the images.
+    """
+    for _, images in batches(files, set(sha256)):
+        yield images
+
+
 def _pass(
     index: Index,
     cache: ActivationCache,
@@ -219,7 +230,7 @@ def _pass(
     run: Callable[[Sequence[bytes], Sequence[str]], np.ndarray],
 ) -> None:
     missing = {sha256 for sha256, name in names.items() if name not in cache}
-    for keys, images in _batches(index.files, missing):
+    for keys, images in batches(index.files, missing):
         cache.add([names[key] for key in keys], run(images, keys))
         progress.report(len(names) - len(missing), len(names), what)
     cache.save()
@@ -230,8 +241,13 @@ def _pass(
         )
 
 
-def _batches(files: Sequence[str], missing: set[str]) -> Iterator[tuple[list[str], list[bytes]]]:
-    """Batches of images that are missing; takes each off the set as it goes."""
+def batches(files: Sequence[str], missing: set[str]) -> Iterator[tuple[list[str], list[bytes]]]:
+    """Batches of images, with their sha256.
+
+    Args:
+      files: gzipped TFRecords of Examples.
+      missing: sha256 of the images that are wanted; each is taken off the set as it is found.
+    """
     if not missing:
         return
     spec = {name: tf.io.FixedLenFeature([], tf.string) for name in (record.SHA256, record.IMAGE)}

@@ -9,7 +9,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from components.trainer.explaining import Explanation
 from components.trainer.outputs import Output
+from components.trainer.sanity_fitting import SanityAccount
 from components.trainer.serving_module import Answers, ServingModule, Task
 from components.trainer.warmup import write_warmup
 
@@ -31,6 +33,7 @@ class ModelContract:
       class_names: of the negative and the positive class; or of the findings.
       outputs: for each output of the network its name, its calibration, its operating point and
         its calibration error.
+      explanation: how maps are made and drawn.
       precision: in which the backbone computes, `float32` or `bfloat16`.
       backbone: its name in the registry.
       weights: where its weights came from: `imagenet`, a file, or `none` for random ones.
@@ -38,6 +41,7 @@ class ModelContract:
       image_size: side of the square that the network sees, in pixels.
       preprocessing: in words; the graph holds it.
       code: digest of the Trainer's source.
+      quality: where the warnings of input sanity begin, and how the limits were found.
       training: images per class of each split and the digest of their contents, seed, epochs.
       intended_use: what it is for, and what it is not.
     """
@@ -45,6 +49,7 @@ class ModelContract:
     task: Task
     class_names: tuple[str, ...]
     outputs: tuple[Output, ...]
+    explanation: Explanation
     precision: str
     backbone: str
     weights: str
@@ -53,6 +58,7 @@ class ModelContract:
     preprocessing: str
     code: str
     training: dict[str, Any]
+    quality: SanityAccount | None = None
     intended_use: str = INTENDED_USE
 
     @property

@@ -59,16 +59,27 @@ def freeze(network: keras.Model, precision: str) -> Callable[[tf.Tensor], tf.Ten
       A function from the network's input, float32, to its output, float32. Called in several
       `tf.function`s that are saved together, its constants are stored once.
     """
-    twin = _twin(network, precision)
-
-    def infer(inputs: tf.Tensor) -> tf.Tensor:
-        return tf.cast(twin(inputs, training=False), tf.float32)
-
-    variable = tf.function(infer).get_concrete_function(
-        tf.TensorSpec([None, *network.input_shape[1:]], tf.float32)
+    twin = in_precision(network, precision)
+    constant = to_constants(
+        lambda inputs: tf.cast(twin(inputs, training=False), tf.float32), network.input_shape
     )
-    constant = convert_variables_to_constants_v2(variable)
     return lambda inputs: constant(inputs)[0]
+
+
+def to_constants(
+    function: Callable[[tf.Tensor], object], input_shape: tuple[int | None, ...]
+) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+    """A function with the variables that it reads as they are now.
+
+    Args:
+      function: of one tensor, float32, to one or several.
+      input_shape: its tensor's.
+
+    Returns:
+      The same of constants, to a list. Of what a graph does not fetch it computes nothing.
+    """
+    variable = tf.function(function).get_concrete_function(tf.TensorSpec(input_shape, tf.float32))
+    return convert_variables_to_constants_v2(variable)
 
 
 class _FusedNormalization(keras.layers.BatchNormalization):
@@ -91,8 +102,8 @@ class _FusedNormalization(keras.layers.BatchNormalization):
         )[0]
 
 
-def _twin(network: keras.Model, precision: str) -> keras.Model:
-    """The same network with the same float32 weights, computing in a precision."""
+def in_precision(network: keras.Model, precision: str) -> keras.Model:
+    """The same network with the same float32 weights, computing in a precision, for inference."""
     standardising: list[keras.layers.Normalization] = []
 
     def clone(layer: keras.Layer) -> keras.Layer:

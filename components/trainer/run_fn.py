@@ -9,18 +9,22 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 import tensorflow_transform as tft
 from sklearn.metrics import roc_auc_score
 from tfx import v1 as tfx
 
 from components import progress
-from components.trainer import devices, export
+from components.example_gen import record
+from components.trainer import devices, explaining, export, golden, monitoring
 from components.trainer.activations import Index, digest
 from components.trainer.backbones import weights_digest
 from components.trainer.classifier import BACKBONE, HEAD, HIDDEN, build_classifier
 from components.trainer.curves import keep_history
+from components.trainer.film_sample import sample_films
 from components.trainer.frozen import resolve_precision
 from components.trainer.hyperparameters import with_hyperparameters
+from components.trainer.input_sanity import InputSanity
 from components.trainer.outputs import fit_outputs
 from components.trainer.preparation import (
     TASKS,
@@ -30,6 +34,7 @@ from components.trainer.preparation import (
     cache_root,
     open_preparation,
 )
+from components.trainer.sanity_fitting import fit_sanity
 from components.trainer.serving_module import ServingModule
 from components.trainer.settings import TrainerSettings
 from components.trainer.training import Trained, Workplace, train
@@ -96,11 +101,23 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     keras_file.parent.mkdir(parents=True, exist_ok=True)
     classifier.save(keras_file)
     precision = resolve_precision(settings.precision)
+    preprocessing = tft.TFTransformOutput(fn_args.transform_output).transform_features_layer()
+
+    def preprocess(encoded: tf.Tensor) -> tf.Tensor:
+        return preprocessing({record.IMAGE: encoded[:, tf.newaxis]})["image"]
+
+    films = {
+        name: sample_films(split, network, preprocess, seed=settings.seed)
+        for name, split in splits.items()
+    }
+    reference, quality = fit_sanity(films["train"], films["val"], seed=settings.seed)
     size = config["image_size"]
+    seeing = explaining.freeze_classifier(classifier, precision, settings.explanation)
     contract = export.ModelContract(
         task=task.name,
         class_names=task.class_names,
         outputs=outputs,
+        explanation=explaining.fit(seeing, preprocessing, validation, settings),
         precision=precision,
         backbone=settings.backbone,
         weights=settings.weights,
@@ -109,10 +126,21 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         preprocessing=f"grey, {size}x{size} antialiased, float32 on [0, 1], 3 channels",
         code=config["code"],
         training=_account(task, settings, trained, splits) | {"warm_start": start is not None},
+        quality=quality,
     )
-    preprocessing = tft.TFTransformOutput(fn_args.transform_output).transform_features_layer()
-    served = ServingModule(classifier, preprocessing, contract.answers, precision)
+    sanity = InputSanity(reference, quality.limits)
+    served = ServingModule(seeing, preprocessing, contract.answers, contract.explanation, sanity)
     export.export(served, contract, model_dir)
+    golden.write_golden(model_dir, classifier, preprocess, contract.answers, precision)
+    logits = trained.validation_logits[films["val"].rows].T
+    names = monitoring.probability_names(task.outputs)
+    monitoring.write_statistics(
+        model_dir,
+        films["train"],
+        films["val"],
+        reference,
+        {n: one.calibration(x) for n, one, x in zip(names, outputs, logits, strict=True)},
+    )
     keep_history(trained.phases, workplace.log_dir)
     shutil.rmtree(workplace.unfinished, ignore_errors=True)
 
@@ -163,7 +191,7 @@ def _training_key(
 ) -> str:
     """What tells this training from every other: a state is taken up by its own training alone."""
     return digest(
-        settings.model_dump_json(exclude={"cache": {"folder", "max_gib"}}),
+        settings.model_dump_json(exclude={"cache": {"folder", "max_gib"}, "explanation": True}),
         *weights_sha256,
         str(config["image_size"]),
         config["preprocessing"],

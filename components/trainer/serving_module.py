@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
-import keras
 import tensorflow as tf
 
 from components.example_gen import record
+from components.explanation.maps import Seen
 from components.trainer.calibration import calibrate
-from components.trainer.classifier import HEAD, POOL
-from components.trainer.frozen import FLOAT32, freeze
+from components.trainer.explaining import Explanation, FrozenClassifier, draw, most_above
+from components.trainer.input_sanity import InputSanity
 from components.trainer.outputs import Output
 
 BINARY: Literal["binary"] = "binary"
@@ -61,42 +61,41 @@ class ServingModule(tf.Module):
 
     def __init__(
         self,
-        classifier: keras.Model,
+        network: FrozenClassifier,
         preprocessing: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]],
         answers: Answers,
-        precision: str,
+        explanation: Explanation,
+        sanity: InputSanity | None = None,
     ):
         """Join the parts.
 
         Args:
-          classifier: images to scores, see `classifier.build_classifier`.
+          network: images to embeddings, logits and maps.
           preprocessing: the Transform node's graph, as a layer.
           answers: what its outputs stand for.
-          precision: of the backbone, `float32` or `bfloat16`.
+          explanation: how maps are drawn.
+          sanity: tells images that are unlike the training films; without it there is no
+            `quality` among the answers, and no signature `measure`.
         """
         super().__init__(name="cxr")
         # Attached, so that what its graph holds is saved with this.
         self.preprocessing = preprocessing
-        pooled = keras.Model(classifier.input, classifier.get_layer(POOL).output)
-        self._embed = freeze(pooled, precision)
-        # Two small matrices: rounding them would gain nothing. Up to the logits, since the sigmoid
-        # saturates, and calibration works before it.
-        self._head = freeze(classifier.get_layer(HEAD), FLOAT32)
+        self._network = network
         self._answers = answers
+        self._explanation = explanation
+        self._sanity = sanity
+        if sanity is not None:
+            # Encoded images, string [N], to the scalars of `InputSanity.measure`, float32 [N].
+            self.measure = _takes("image_bytes")(self._measure)
 
     @property
     def signatures(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
         """By name, as TF Serving offers them."""
-        return {
-            name: getattr(self, name)
-            for name in (
-                "serving_default",
-                "serving_examples",
-                "classify",
-                "embed",
-                "transform_features",
-            )
-        }
+        names = ["serving_default", "serving_examples", "classify", "explain", "embed"]
+        names += (
+            ["transform_features"] if self._sanity is None else ["measure", "transform_features"]
+        )
+        return {name: getattr(self, name) for name in names}
 
     @_takes("image_bytes")
     def serving_default(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -105,14 +104,15 @@ class ServingModule(tf.Module):
         Returns:
           `probability` float32, `decision` int64 and `label` string: [N] of a binary model,
           where `label` is the class decided on; [N, K] of a multi-label one, where it is the
-          finding's name.
+          finding's name. `quality` string [N]: see `InputSanity.quality`.
         """
-        return self._answer(self._features(image_bytes))
+        return self._answer(image_bytes, *self._see(image_bytes))
 
     @_takes("examples")
     def serving_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Serialized Examples, string [N], to the same."""
-        return self._answer(self._parsed(examples))
+        encoded = _encoded(examples)
+        return self._answer(encoded, *self._see(encoded))
 
     @_takes("inputs")
     def classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -122,33 +122,67 @@ class ServingModule(tf.Module):
           `classes` string [N, C] and `scores` float32 [N, C], probabilities in the order of the
           contract's class names.
         """
-        scores = self._probabilities(self._parsed(inputs))
+        _, seen = self._see(_encoded(inputs))
+        scores = self._calibrated(seen.logits)
         if self._answers.task == BINARY:
             scores = tf.concat([1 - scores, scores], axis=1)
         return {"classes": self._names_for(scores), "scores": scores}
 
     @_takes("image_bytes")
+    def explain(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Encoded images, string [N], to answers and what in the image speaks for them.
+
+        Returns:
+          What `serving_default` does; `heatmap`, what each cell of the grid adds to the logit, at
+          least 0, float32 [N, h, w] of a binary model, [N, K, h, w] of a multi-label one; and
+          `overlay_png_bytes`, string [N], the film with its heat, RGB. Of a multi-label model the
+          overlay is that of one finding, which `explained`, string [N], names: the one whose
+          probability lies furthest above its operating point, or least below it, in log odds.
+        """
+        images, seen = self._see(image_bytes)
+        answer = self._answer(image_bytes, images, seen)
+        probability = self._calibrated(seen.logits)
+        thresholds = [output.operating_point.threshold for output in self._answers.outputs]
+        shown = most_above(probability, thresholds)
+        overlay = draw(image_bytes, images, seen.maps, shown, self._explanation)
+        if self._answers.task == BINARY:
+            return answer | {"heatmap": seen.maps[:, 0], "overlay_png_bytes": overlay}
+        names = tf.gather(tf.constant(self._answers.class_names), shown)
+        return answer | {"heatmap": seen.maps, "overlay_png_bytes": overlay, "explained": names}
+
+    @_takes("image_bytes")
     def embed(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Encoded images, string [N]: `embedding`, the pooled activations, float32 [N, d]."""
-        return {"embedding": self._embed(self._features(image_bytes)["image"])}
+        _, seen = self._see(image_bytes)
+        return {"embedding": seen.embedding}
 
     @_takes("examples")
     def transform_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Serialized Examples, string [N], to what the network sees, as Transform made it."""
-        return self._parsed(examples)
-
-    def _parsed(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._features(tf.io.parse_example(examples, _EXAMPLE)[record.IMAGE])
+        return self._features(_encoded(examples))
 
     def _features(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         return self.preprocessing({record.IMAGE: encoded[:, tf.newaxis]})
 
-    def _probabilities(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
-        logits = self._head(self._embed(features["image"]))
+    def _measure(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        assert self._sanity is not None
+        images, seen = self._see(image_bytes)
+        return self._sanity.measure(images, seen.embedding)
+
+    def _see(self, encoded: tf.Tensor) -> tuple[tf.Tensor, Seen]:
+        images = self._features(encoded)["image"]
+        return images, self._network(images)
+
+    def _calibrated(self, logits: tf.Tensor) -> tf.Tensor:
         return calibrate(logits, [output.calibration for output in self._answers.outputs])
 
-    def _answer(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        probability = self._probabilities(features)
+    def _answer(self, encoded: tf.Tensor, images: tf.Tensor, seen: Seen) -> dict[str, tf.Tensor]:
+        answer = self._decided(self._calibrated(seen.logits))
+        if self._sanity is not None:
+            answer["quality"] = self._sanity.quality(encoded, images, seen.embedding)
+        return answer
+
+    def _decided(self, probability: tf.Tensor) -> dict[str, tf.Tensor]:
         thresholds = [output.operating_point.threshold for output in self._answers.outputs]
         # In float64, as those who read the contract compare them.
         exceeds = tf.cast(probability, tf.float64) >= tf.constant(thresholds, tf.float64)
@@ -164,3 +198,7 @@ class ServingModule(tf.Module):
         """The class names in each row, string [N, C]: REST sends rows."""
         names = tf.constant([self._answers.class_names])
         return tf.tile(names, [tf.shape(scores)[0], 1])
+
+
+def _encoded(examples: tf.Tensor) -> tf.Tensor:
+    return tf.io.parse_example(examples, _EXAMPLE)[record.IMAGE]

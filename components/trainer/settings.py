@@ -132,6 +132,21 @@ class OperatingPoint(Settings):
     threshold: float = pydantic.Field(default=0.5, gt=0, lt=1)
 
 
+class Explanation(Settings):
+    """The maps that the exported model answers with.
+
+    Attributes:
+      method: `grad_cam`, `grad_cam_plus_plus` or `hires_cam`, see `components.explanation.maps`.
+      layer: `last`, the activations that are pooled (7 by 7 at 224 pixels); `finer`, the last ones
+        of a finer grid (14 by 14), which costs a pass back through what follows them.
+      opacity: of the hottest colour on the film.
+    """
+
+    method: Literal["grad_cam", "grad_cam_plus_plus", "hires_cam"] = "grad_cam"
+    layer: Literal["last", "finer"] = "last"
+    opacity: float = pydantic.Field(default=0.6, gt=0, le=1)
+
+
 class Cache(Settings):
     """What the frozen part of the network gave for each image, on disk.
 
@@ -191,6 +206,7 @@ class TrainerSettings(Settings):
       reduce_lr_on_plateau: halve the learning rate after half the patience without progress.
       calibration: from score to probability.
       operating_point: from probability to decision.
+      explanation: the maps that the exported model answers with.
       warm_start: begin with the last blessed model's weights, where there is one.
       seed: of initialisation, order, dropout and views.
       cache: what the frozen part gave.
@@ -215,6 +231,7 @@ class TrainerSettings(Settings):
     reduce_lr_on_plateau: bool = False
     calibration: Calibration = Calibration()
     operating_point: OperatingPoint = OperatingPoint()
+    explanation: Explanation = Explanation()
     warm_start: bool = False
     seed: int = 1
     cache: Cache = Cache()

@@ -33,15 +33,20 @@ def write_warmup(model_dir: Path) -> None:
 
 
 def warmup_requests() -> Iterator[prediction_log_pb2.PredictionLog]:
-    """Requests to `serving_default`, of synthetic films: no patient's image leaves with a model."""
-    films = [_draw(number) for number in range(max(_BATCH_SIZES))]
-    for size in _BATCH_SIZES:
+    """Requests of synthetic films: no patient's image leaves with a model."""
+    films = warmup_films()
+    for name, size in (*(("serving_default", size) for size in _BATCH_SIZES), ("explain", 1)):
         log = prediction_log_pb2.PredictionLog()
         request = log.predict_log.request
-        request.model_spec.signature_name = "serving_default"
+        request.model_spec.signature_name = name
         images = tf.make_tensor_proto(films[:size], tf.string, [size])
         request.inputs["image_bytes"].CopyFrom(images)
         yield log
+
+
+def warmup_films() -> list[bytes]:
+    """The films of the largest request, encoded; the smaller ones have the first of them."""
+    return [_draw(number) for number in range(max(_BATCH_SIZES))]
 
 
 def _draw(number: int) -> bytes:

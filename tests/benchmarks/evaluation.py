@@ -38,6 +38,7 @@ from components.scorer.settings import ScorerSettings
 from components.trainer.backbones import build_backbone
 from components.trainer.calibration import Calibration
 from components.trainer.classifier import build_classifier, build_head
+from components.trainer.explaining import Explanation, FrozenClassifier
 from components.trainer.export import CONTRACT
 from components.trainer.frozen import resolve_precision
 from components.trainer.operating_point import OperatingPoint
@@ -162,7 +163,9 @@ def _export(backbone_name: str, labels: record.Labels, root: Path) -> standard_a
         else Answers(BINARY, record.CLASS_NAMES, outputs)
     )
     classifier = build_classifier(backbone, head)
-    module = ServingModule(classifier, Preprocessing(), answers, resolve_precision("auto"))
+    network = FrozenClassifier(classifier, resolve_precision("auto"), "grad_cam", "")
+    explanation = Explanation("grad_cam", "", network.grid, 0.6, (0.1,) * len(names))
+    module = ServingModule(network, Preprocessing(), answers, explanation)
     folder = root / "Format-Serving"
     tf.saved_model.save(module, str(folder), signatures=module.signatures)
     contract = folder / CONTRACT

@@ -31,9 +31,10 @@ from components.example_gen.synthetic.phantom import draw_film
 from components.trainer.backbones import build_backbone
 from components.trainer.calibration import Calibration
 from components.trainer.classifier import POOL, STANDARDISE, build_classifier, build_head
+from components.trainer.explaining import Explanation, FrozenClassifier
 from components.trainer.operating_point import OperatingPoint
 from components.trainer.outputs import Output
-from components.trainer.serving_module import BINARY, Answers, ServingModule
+from components.trainer.serving_module import BINARY, MULTILABEL, Answers, ServingModule
 from components.transform import preprocessing
 
 SIZE = 224
@@ -60,14 +61,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     arguments = parser.parse_args()
-    films = [_draw(number) for number in range(max(*arguments.batches, STANDARDISED_ON))]
-    classifier = _build(arguments.backbone, films)
+    films = [draw(number) for number in range(max(*arguments.batches, STANDARDISED_ON))]
+    classifier = build(arguments.backbone, films)
     with tempfile.TemporaryDirectory() as scratch:
         folders = {BASELINE: Path(scratch, "keras")}
         _export_keras(classifier, folders[BASELINE])
         for precision in ("float32", "bfloat16"):
             folders[precision] = Path(scratch, precision)
-            _export(classifier, precision, folders[precision])
+            export(classifier, precision, folders[precision])
         sides = {name: _load(folder) for name, folder in folders.items()}
         spread = np.std(_logit(np.concatenate([sides[BASELINE]([film]) for film in films])))
         print(f"{arguments.backbone}, {SIZE} px, {arguments.rounds} rounds; median milliseconds")
@@ -80,7 +81,7 @@ def main() -> None:
 
 def _report(sides: dict[str, Ask], films: Sequence[bytes], rounds: int) -> None:
     answers = {name: ask(films) for name, ask in sides.items()}
-    times = _interleaved(sides, films, rounds)
+    times = interleaved(sides, films, rounds)
     base = statistics.median(times[BASELINE])
     print(f"a batch of {len(films)}: {BASELINE} {base:.1f}")
     for name in (side for side in sides if side != BASELINE):
@@ -96,7 +97,7 @@ def _report(sides: dict[str, Ask], films: Sequence[bytes], rounds: int) -> None:
         )
 
 
-def _interleaved(
+def interleaved(
     sides: dict[str, Ask], films: Sequence[bytes], rounds: int
 ) -> dict[str, list[float]]:
     """Milliseconds of each request; the sides take turns, and turns in going first."""
@@ -110,10 +111,11 @@ def _interleaved(
     return times
 
 
-def _build(backbone_name: str, films: Sequence[bytes]) -> keras.Model:
+def build(backbone_name: str, films: Sequence[bytes], outputs: int = 1) -> keras.Model:
+    """A classifier of random weights that tells the films apart."""
     backbone = build_backbone(backbone_name, image_size=SIZE, weights="none", seed=SEED)
     _trouble_normalisation(backbone)
-    head = build_head(backbone.output_shape[-1], units=128, dropout=0.5, l2=0.0)
+    head = build_head(backbone.output_shape[-1], units=128, dropout=0.5, l2=0.0, outputs=outputs)
     classifier = build_classifier(backbone, head)
     pooled = keras.Model(classifier.input, classifier.get_layer(POOL).output)
     embeddings = pooled.predict(preprocessing.preprocess(tf.constant(films), SIZE), verbose=0)
@@ -145,11 +147,23 @@ def _export_keras(classifier: keras.Model, folder: Path) -> None:
     archive.write_out(folder, verbose=False)
 
 
-def _export(classifier: keras.Model, precision: str, folder: Path) -> None:
+def export(
+    classifier: keras.Model,
+    precision: str,
+    folder: Path,
+    *,
+    layer: str = "",
+    outputs: Sequence[str] = record.CLASS_NAMES[1:],
+) -> None:
+    """As the Trainer does, but for calibration and scales of the maps, which are by hand."""
     point = OperatingPoint(0.5, "by hand", None, None, 0, 0)
-    output = Output(record.CLASS_NAMES[1], Calibration("none"), point)
-    answers = Answers(BINARY, record.CLASS_NAMES, (output,))
-    module = ServingModule(classifier, Preprocessing(), answers, precision)
+    fitted = tuple(Output(name, Calibration("none"), point) for name in outputs)
+    binary = len(outputs) == 1
+    names = record.CLASS_NAMES if binary else tuple(outputs)
+    answers = Answers(BINARY if binary else MULTILABEL, names, fitted)
+    network = FrozenClassifier(classifier, precision, "grad_cam", layer)
+    explanation = Explanation("grad_cam", layer, network.grid, 0.6, (0.1,) * len(outputs))
+    module = ServingModule(network, Preprocessing(), answers, explanation)
     tf.saved_model.save(module, str(folder), signatures=module.signatures)
 
 
@@ -164,7 +178,8 @@ def _load(folder: Path) -> Ask:
     return lambda films: run(np.array(films, object))
 
 
-def _draw(number: int) -> bytes:
+def draw(number: int) -> bytes:
+    """A synthetic film, as JPEG."""
     rng = np.random.default_rng(number)
     film = draw_film(sample_anatomy("pediatric", rng), rng)
     return cv2.imencode(".jpeg", film.pixels)[1].tobytes()

@@ -34,7 +34,7 @@ class FakePredictor(Predictor):
         super().__init__("fake", **options)
         self.batches: list[int] = []
 
-    def run(self, images: Sequence[bytes]) -> Mapping[str, Any]:
+    def run(self, images: Sequence[bytes], signature: str = "serving_default") -> Mapping[str, Any]:
         self.batches.append(len(images))
         if any(b"bad" in image for image in images):
             raise BatchRefusedError("no image at all")
@@ -53,19 +53,19 @@ class AnswersWith(Predictor):
         super().__init__("fixed")
         self.outputs = outputs
 
-    def run(self, images: Sequence[bytes]) -> Mapping[str, Any]:
+    def run(self, images: Sequence[bytes], signature: str = "serving_default") -> Mapping[str, Any]:
         return self.outputs
 
 
 class TestFindImages:
     def test_lists_folders_recursively_sorted_and_in_either_case(self, tmp_path: Path) -> None:
-        for name in ("b.PNG", "a.jpeg", "notes.txt", "sub/c.Jpg", "sub/d.dcm"):
+        for name in ("b.PNG", "a.jpeg", "notes.txt", "sub/c.Jpg", "sub/d.dcm", "sub/e.tif"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_bytes(PNG)
 
         names = [str(path.relative_to(tmp_path)) for path in find_images([tmp_path])]
 
-        assert names == ["a.jpeg", "b.PNG", "sub/c.Jpg"]
+        assert names == ["a.jpeg", "b.PNG", "sub/c.Jpg", "sub/d.dcm"]
 
     def test_keeps_the_order_of_files_as_given_and_lists_each_once(self, tmp_path: Path) -> None:
         a, b = tmp_path / "a.png", tmp_path / "b.png"
@@ -95,7 +95,9 @@ class TestFindImages:
 
     def test_names_a_folder_without_images(self, tmp_path: Path) -> None:
         (tmp_path / "notes.txt").write_text("x")
-        with pytest.raises(ImagesNotFoundError, match=rf"{tmp_path.name}: no \.png"):
+        with pytest.raises(
+            ImagesNotFoundError, match=rf"{tmp_path.name}: no image in this folder .*\.dcm.*\.png"
+        ):
             find_images([tmp_path])
 
 
@@ -111,7 +113,6 @@ class TestReadImage:
         [
             (b"just some notes", "text"),
             (b"", "an empty file"),
-            (b"\0" * 128 + b"DICM", "a DICOM file"),
             (b"GIF89a", "a GIF"),
             (b"\xfe\xed\xfa\xce", "data of an unknown kind"),
         ],
@@ -123,7 +124,7 @@ class TestReadImage:
         path.write_bytes(content)
 
         with pytest.raises(
-            BadImageError, match=rf"x\.jpeg: not a PNG or JPEG image but {kind}; "
+            BadImageError, match=rf"x\.jpeg: not a PNG, JPEG or DICOM image but {kind}; "
         ) as e:
             read_image(path)
 
@@ -152,7 +153,7 @@ class TestPredict:
         (prediction,) = FakePredictor().predict([b"x" * 60], ["a.png"])
 
         assert prediction == Prediction("a.png", 0.05999999865889549, 1, "PNEUMONIA")
-        assert [type(v) for v in vars(prediction).values()] == [str, float, int, str]
+        assert [type(v) for v in vars(prediction).values()] == [str, float, int, str, tuple]
 
     def test_asks_nothing_for_no_images(self) -> None:
         predictor = FakePredictor()
@@ -238,7 +239,8 @@ class TestPredictFiles:
         assert [Path(p.source).name for p in outcome.predictions] == ["a", "d"]
         assert [Path(f.source).name for f in outcome.failures] == ["b", "c", "gone"]
         assert [f.reason.split(":")[0] for f in outcome.failures] == [
-            "not a PNG or JPEG image but text; convert it to 8-bit PNG or JPEG, or leave it out",
+            "not a PNG, JPEG or DICOM image but text; convert it to 8-bit PNG or JPEG, or leave "
+            "it out",
             "the model cannot use this image",
             "cannot be read",
         ]

@@ -32,7 +32,6 @@ from components.example_gen.datasets.listing import (
 from components.example_gen.datasets.metadata import parse_metadata
 from components.example_gen.datasets.pseudonym import pseudonym
 from components.example_gen.datasets.source import Source
-from components.example_gen.images.bad_image import BadImageError
 from components.example_gen.record import (
     FINDINGS,
     NO_FINDING,
@@ -192,7 +191,7 @@ def _no_film(path: str) -> LeftOut | None:
 
 def _has_magic(path: str) -> bool:
     # Imported here and below: it takes a second, which a check of settings need not wait for.
-    from components.example_gen.images.dicom_image import is_dicom
+    from serving.dicom_image import is_dicom
 
     try:
         with Path(path).open("rb") as file:
@@ -202,12 +201,12 @@ def _has_magic(path: str) -> bool:
 
 
 def _read_header(path: str) -> Header | LeftOut:
-    from components.example_gen.images.dicom_image import read_header
+    from serving.dicom_image import DicomError, read_header
 
     try:
         with Path(path).open("rb") as file:
             return read_header(file, _TAGS)
-    except BadImageError as error:
+    except DicomError as error:
         return LeftOut(path, str(error))
     except OSError as error:
         return LeftOut(path, f"file cannot be read: {error.strerror}")

@@ -2,7 +2,8 @@
 
 Pillow tells what a file is. What goes into the Example as it is, TensorFlow decodes, as the
 served graph will: it refuses files that Pillow and OpenCV would take, such as a PNG cut short by
-a few bytes. DICOM is `dicom_image`'s, and the other formats are Pillow's.
+a few bytes. DICOM is `serving.dicom_image`'s, which the clients of a served model share, and the
+other formats are Pillow's.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import PIL.ExifTags
 import PIL.Image
 import tensorflow as tf
 
-from components.example_gen.images import dicom_image
 from components.example_gen.images.bad_image import BadImageError
 from components.example_gen.images.polarity import polarity
 from components.example_gen.record import ImageFacts
+from serving import dicom_image
 
 # What `tf.io.decode_image` takes as it is, in 8 bits: format and Pillow's mode.
 _SERVABLE = {("JPEG", "L"), ("JPEG", "RGB"), ("PNG", "L"), ("PNG", "RGB")}
@@ -63,7 +64,7 @@ def read_image(data: bytes) -> tuple[np.ndarray, ImageFacts]:
         frames.
     """
     if dicom_image.is_dicom(data):
-        grey = dicom_image.read_grey(data)
+        grey = _dicom(data)
         return grey, _facts(data, "DICOM", grey, colour=0.0)
     with _open(data) as image:
         grey = _grey(image, data)
@@ -82,13 +83,21 @@ def servable_bytes(data: bytes) -> bytes:
       grey PNG.
     """
     if dicom_image.is_dicom(data):
-        grey = dicom_image.read_grey(data)
+        grey = _dicom(data)
     else:
         with _open(data) as image:
             if _is_servable(image, data):
                 return data
             grey = _grey(image, data)
     return cv2.imencode(".png", grey)[1].tobytes()
+
+
+def _dicom(data: bytes) -> np.ndarray:
+    try:
+        return dicom_image.read_grey(data)
+    except dicom_image.DicomError as error:
+        # Without its causes, whose words may hold values of the header.
+        raise BadImageError(str(error)) from None
 
 
 def _open(data: bytes) -> PIL.Image.Image:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_transform import beam as tft_beam
@@ -19,9 +20,12 @@ from components.example_gen import record
 from components.trainer.backbones import BACKBONES, Backbone, build_backbone
 from components.trainer.run_fn import run_fn
 from components.transform.preprocessing_fn import preprocessing_fn
+from tests import examples
 from tests.components.trainer.samples import (
     SIDE,
     SMALL_BLOCKS,
+    draw_chest,
+    encode,
     make_example,
     small_network,
     write_records,
@@ -121,3 +125,57 @@ def trained(tmp_path_factory: pytest.TempPathFactory, transform_graph: Path) -> 
 
     model_dir = run("first", weights="none")
     return Trained(run, model_dir, films)
+
+
+@dataclasses.dataclass(frozen=True)
+class Chests:
+    """A model of films that have a layout in common, and films that it never saw.
+
+    Attributes:
+      model_dir: of the SavedModel.
+      validation: films that its limits were set on, encoded.
+      others: films drawn likewise, uint8.
+    """
+
+    model_dir: Path
+    validation: list[bytes]
+    others: list[np.ndarray]
+
+
+@pytest.fixture(scope="session")
+def chests(tmp_path_factory: pytest.TempPathFactory, transform_graph: Path) -> Chests:
+    """A run of the Trainer on such films, with a small network fine-tuned for an epoch."""
+    root = tmp_path_factory.mktemp("chests")
+    films = [encode(draw_chest(number)) for number in range(140)]
+    made = [examples.make_example(one, str(n), n % 2) for n, one in enumerate(films)]
+    files = {
+        "train": write_records(root / "Split-train", made[:80]),
+        "val": write_records(root / "Split-val", made[80:]),
+    }
+    model_dir = root / "cxr" / "3"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES, "DenseNet121", SMALL)
+        run_fn(
+            tfx.components.FnArgs(
+                train_files=files["train"],
+                eval_files=files["val"],
+                transform_output=str(transform_graph),
+                serving_model_dir=str(model_dir),
+                model_run_dir=str(root / "logs"),
+                custom_config={
+                    "settings": {
+                        "cache": {"folder": str(root / "cache")},
+                        "weights": "none",
+                        "epochs": 1,
+                        "trainable": "last_block",
+                        "fine_tuning": {"epochs": 1, "learning_rate": 1e-3},
+                        "head": {"units": 4},
+                    },
+                    "labels": "pneumonia",
+                    "image_size": SIDE,
+                    "preprocessing": "as tested",
+                    "code": "as tested",
+                },
+            )
+        )
+    return Chests(model_dir, films[80:], [draw_chest(number) for number in range(1000, 1060)])

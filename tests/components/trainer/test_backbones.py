@@ -14,23 +14,32 @@ import tensorflow as tf
 from keras.applications import imagenet_utils
 
 from components.errors import InputError
-from components.grad_cam.grad_cam import GradCam
+from components.explanation.layers import finer_layer
+from components.explanation.maps import Explainer
 from components.trainer.backbones import (
     BACKBONES,
     build_backbone,
     cut_backbone,
     weights_digest,
 )
+from components.trainer.calibration import Calibration
 from components.trainer.classifier import HEAD, build_classifier
 from components.trainer.frozen import freeze
+from components.trainer.operating_point import OperatingPoint
+from components.trainer.outputs import Output
+from components.trainer.serving_module import Answers
 from components.trainer.settings import TrainerSettings
 from components.trainer.weights_file import load_weights_file
+from components.transform.preprocessing import preprocess
+from tests.components.trainer.samples import serve
 
 SIDE = 64
 IMAGES = np.random.default_rng(0).random((2, SIDE, SIDE, 3), np.float32)
 
 # One of each family; their larger siblings are slow.
 QUICK = {"DenseNet121", "EfficientNetB0", "ResNet50V2", "MobileNetV3Small", "ConvNeXtTiny"}
+# Exported with maps of the finer grid; the others with those of the last.
+WITH_FINER = {"EfficientNetB0", "MobileNetV3Small"}
 # What holds for a family by the kinds of its layers, which its members share.
 of_each_family = pytest.mark.parametrize("name", sorted(QUICK), indirect=True, scope="module")
 
@@ -199,34 +208,56 @@ def assert_frozen(
 
 def test_it_is_explained(backbone: keras.Model, maps: np.ndarray) -> None:
     classifier, corner = classifier_of_a_corner(backbone, maps)
-    # Tracing the deep ones takes longer than running them once.
-    tf.config.run_functions_eagerly(True)
-    try:
-        explained = GradCam(classifier).explain(tf.constant(IMAGES)).numpy()
-    finally:
-        tf.config.run_functions_eagerly(False)
 
-    expected = np.maximum(maps @ corner, 0) / (maps.shape[1] * maps.shape[2])
-    np.testing.assert_allclose(explained, expected, rtol=0, atol=1e-5 * expected.max())
-    assert explained[0].max() > explained[0].min()
+    logits, explained = Explainer(classifier)(tf.constant(IMAGES))
+
+    cells = maps.shape[1] * maps.shape[2]
+    expected = np.maximum(maps @ corner, 0) / cells
+    np.testing.assert_allclose(explained[:, 0], expected, rtol=0, atol=1e-5 * expected.max())
+    assert expected[0].max() > expected[0].min()
+    np.testing.assert_allclose(logits[:, 0], (maps @ corner).mean(axis=(1, 2)), rtol=1e-4)
+
+
+def test_it_is_explained_on_a_finer_grid(backbone: keras.Model, maps: np.ndarray) -> None:
+    classifier, _ = classifier_of_a_corner(backbone, maps)
+    layer = finer_layer(backbone)
+    explainer = Explainer(classifier, method="hires_cam", layer=layer)
+
+    _, explained = explainer(tf.constant(IMAGES))
+
+    assert explainer.grid == (SIDE // 16, SIDE // 16)
+    expected = taped(classifier, layer)
+    np.testing.assert_allclose(explained[:, 0], expected, rtol=0, atol=1e-5 * expected.max())
+    assert (np.ptp(explained, axis=(1, 2, 3)) > 0).all()
 
 
 @of_each_family
 def test_its_explanations_are_exported(
-    backbone: keras.Model, maps: np.ndarray, tmp_path: Path
+    name: str, backbone: keras.Model, maps: np.ndarray, tmp_path: Path
 ) -> None:
-    classifier, _ = classifier_of_a_corner(backbone, maps)
-    module = tf.Module()
-    module.explain = GradCam(classifier).explain
-    module.weights = [variable.value for variable in classifier.weights]
+    """Tape, explainer and the exported signature agree, as the Trainer builds it."""
+    classifier, corner = classifier_of_a_corner(backbone, maps)
+    layer = finer_layer(backbone) if name in WITH_FINER else ""
+    films = [tf.io.encode_png(np.uint8(255 * image[..., :1])) for image in IMAGES]
+    output = Output("pneumonia", Calibration("none"), OperatingPoint(0.5, "", None, None, 0, 0))
+    answers = Answers("binary", ("normal", "pneumonia"), (output,))
+    module = serve(classifier, Preprocessing(), answers, layer="finer" if layer else "last")
+    signatures = {name: module.signatures[name] for name in ("serving_default", "explain")}
 
-    tf.saved_model.save(module, str(tmp_path))
-    exported = tf.saved_model.load(str(tmp_path))
+    tf.saved_model.save(module, str(tmp_path), signatures=signatures)
+    exported = tf.saved_model.load(str(tmp_path)).signatures["explain"]
 
-    explained = module.explain(IMAGES).numpy()
-    np.testing.assert_allclose(
-        exported.explain(IMAGES), explained, rtol=0, atol=1e-5 * explained.max()
-    )
+    found = exported(image_bytes=tf.stack(films))
+    seen = preprocess(tf.stack(films), SIDE)
+    logits, explained = Explainer(classifier, layer=layer)(seen)
+    expected = explained[:, 0]
+    assert tf.reduce_max(expected) > 0
+    tolerance = 1e-4 * float(tf.reduce_max(expected))
+    np.testing.assert_allclose(found["heatmap"], expected, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(found["probability"], tf.sigmoid(logits)[:, 0], rtol=1e-4)
+    if not layer:
+        by_hand = np.maximum(backbone(seen) @ corner, 0) / np.prod(maps.shape[1:3])
+        np.testing.assert_allclose(found["heatmap"], by_hand, rtol=0, atol=tolerance)
 
 
 def classifier_of_a_corner(
@@ -239,6 +270,27 @@ def classifier_of_a_corner(
     corner = maps[0, 0, 0] / np.linalg.norm(maps[0, 0, 0])
     head.get_layer("logit").set_weights([corner[:, np.newaxis], np.zeros(1)])
     return build_classifier(backbone, head), corner
+
+
+def taped(classifier: keras.Model, layer: str) -> np.ndarray:
+    """HiRes-CAM by the book, by a tape through the whole network."""
+    _, backbone, pool, head, _ = classifier.layers
+    _, normalise, network = backbone.layers
+    read = network.get_layer(layer).input
+    with tf.GradientTape() as tape:
+        tape.watch(images := tf.constant(IMAGES))
+        whole = keras.Model(network.input, [read, network.output])
+        activations, last = whole(normalise(images), training=False)
+        logit = head(pool(last))
+    gradient = tape.gradient(logit, activations)
+    return tf.nn.relu(tf.reduce_sum(gradient * activations, axis=-1)).numpy()
+
+
+class Preprocessing(tf.Module):
+    """What the Transform node's layer does, without a pipeline."""
+
+    def __call__(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {"image": preprocess(features["image/encoded"][:, 0], SIDE)}
 
 
 # --- Cutting, on a small network -------------------------------------------------------------

@@ -21,13 +21,14 @@ from components.trainer import export
 from components.trainer.backbones import build_backbone
 from components.trainer.calibration import Calibration
 from components.trainer.classifier import build_classifier, build_head
+from components.trainer.explaining import Explanation
 from components.trainer.operating_point import OperatingPoint
 from components.trainer.outputs import Output, fit_outputs
-from components.trainer.serving_module import Answers, ServingModule
+from components.trainer.serving_module import Answers
 from components.trainer.settings import TrainerSettings
 from components.transform.preprocessing import preprocess
 from tests.components.trainer.conftest import Trained
-from tests.components.trainer.samples import SIDE, image_of
+from tests.components.trainer.samples import SIDE, image_of, serve
 
 # Runs with nothing but TensorFlow and Keras: no module of this project, no TFX.
 STRANGER = """
@@ -71,6 +72,7 @@ def test_it_answers_as_the_contract_says(
         "probability": ("f", (len(images),)),
         "decision": ("i", (len(images),)),
         "label": ("O", (len(images),)),
+        "quality": ("O", (len(images),)),
     }
     assert answer["decision"].dtype == np.int64
     assert 0 < answer["decision"].sum() < len(images)
@@ -87,6 +89,7 @@ def test_examples_and_images_get_the_same_answer(
     np.testing.assert_allclose(other["probability"], answer["probability"], atol=1e-5)
     np.testing.assert_array_equal(other["decision"], answer["decision"])
     np.testing.assert_array_equal(other["label"], answer["label"])
+    np.testing.assert_array_equal(other["quality"], answer["quality"])
 
 
 def test_one_image_gets_the_answer_that_it_gets_in_a_batch(
@@ -186,6 +189,8 @@ def test_it_has_the_signatures_of_the_contract(served: Any) -> None:
         "serving_examples": ["examples"],
         "classify": ["inputs"],
         "embed": ["image_bytes"],
+        "explain": ["image_bytes"],
+        "measure": ["image_bytes"],
         "transform_features": ["examples"],
     }
     for specs in inputs.values():
@@ -231,7 +236,7 @@ def test_transform_features_gives_what_the_network_sees(
 # --- As TF Serving loads it ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["serving_default", "classify", "embed"])
+@pytest.mark.parametrize("name", ["serving_default", "classify", "embed", "explain"])
 def test_a_session_gives_the_same(
     trained: Trained, served: Any, serialized: tf.Tensor, images: list[bytes], name: str
 ) -> None:
@@ -256,16 +261,16 @@ def test_a_session_gives_the_same(
 
 def test_warm_up_requests_are_answered(trained: Trained, served: Any) -> None:
     path = trained.model_dir / "assets.extra" / "tf_serving_warmup_requests"
-    sizes = []
+    asked = []
     for raw in tf.data.TFRecordDataset(str(path)):  # uncompressed
         request = prediction_log_pb2.PredictionLog.FromString(raw.numpy()).predict_log.request
         signature = served.signatures[request.model_spec.signature_name]
         fed = {name: tf.constant(tf.make_ndarray(proto)) for name, proto in request.inputs.items()}
         answer = signature(**fed)
         assert np.isfinite(answer["probability"]).all()
-        sizes.append(len(answer["label"]))
+        asked.append((request.model_spec.signature_name, len(answer["label"])))
 
-    assert sizes == [1, 2, 8]
+    assert asked == [*(("serving_default", size) for size in (1, 2, 8)), ("explain", 1)]
 
 
 # --- Other tasks and precisions --------------------------------------------------------------
@@ -284,12 +289,12 @@ def export_small(
 ) -> Callable[..., tuple[keras.Model, Any]]:
     """Exports a classifier of random weights, and loads it again."""
 
-    def export_small(precision: str, *outputs: Output) -> tuple[keras.Model, Any]:
+    def export_small(*outputs: Output) -> tuple[keras.Model, Any]:
         head = build_head(8, units=4, dropout=0.0, l2=0.0, outputs=len(outputs))
         classifier = build_classifier(small_backbone, head)
         layer = tft.TFTransformOutput(str(transform_graph)).transform_features_layer()
         answers = Answers("multilabel", FINDINGS, outputs)
-        module = ServingModule(classifier, layer, answers, precision)
+        module = serve(classifier, layer, answers)
         tf.saved_model.save(module, str(tmp_path / "1"), signatures=module.signatures)
         return classifier, tf.saved_model.load(str(tmp_path / "1"))
 
@@ -301,7 +306,7 @@ def test_the_network_is_in_it_once(
 ) -> None:
     head = build_head(8, units=100_000, dropout=0.0, l2=0.0)
     layer = tft.TFTransformOutput(str(transform_graph)).transform_features_layer()
-    module = ServingModule(build_classifier(small_backbone, head), layer, PNEUMONIA, "float32")
+    module = serve(build_classifier(small_backbone, head), layer, PNEUMONIA)
     tf.saved_model.save(module, str(tmp_path), signatures=module.signatures)
 
     size = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
@@ -320,7 +325,7 @@ def test_a_multilabel_model_answers_for_each_finding(
         Output(name, calibration, OperatingPoint(0.5, "by hand", None, None, 0, 0))
         for name, calibration in zip(FINDINGS, calibrations, strict=True)
     ]
-    classifier, served = export_small("float32", *outputs)
+    classifier, served = export_small(*outputs)
     scores = classifier.predict(preprocess(tf.constant(images), SIDE), verbose=0)
     logits = logit(scores.astype(np.float64))
     expected = np.stack([one(logits[:, k]) for k, one in enumerate(calibrations)], axis=1)
@@ -358,7 +363,7 @@ def test_in_bfloat16_the_logits_of_a_deep_network_are_close(
     layer = tft.TFTransformOutput(str(transform_graph)).transform_features_layer()
 
     def logits_in(precision: str) -> np.ndarray:
-        module = ServingModule(classifier, layer, PNEUMONIA, precision)
+        module = serve(classifier, layer, PNEUMONIA, precision)
         return logit(module.serving_default(tf.constant(images))["probability"].numpy())
 
     expected = logit(classifier.predict(pixels, verbose=0)[:, 0])
@@ -391,7 +396,7 @@ def ask() -> Callable[[float, float], dict[str, list[Any]]]:
             OperatingPoint(threshold, "by hand", 1.0, 1.0, 1, 1),
         )
         binary = Answers("binary", ("normal", "pneumonia"), (output,))
-        module = ServingModule(classifier, Numbers(), binary, "float32")
+        module = serve(classifier, Numbers(), binary)
         answer = module.serving_default(tf.constant(["-1", "0", "1"]))
         return {name: value.numpy().tolist() for name, value in answer.items()}
 
@@ -426,6 +431,7 @@ def test_a_contract_is_strict_json_even_without_a_class(tmp_path: Path) -> None:
         task="binary",
         class_names=("normal", "pneumonia"),
         outputs=(output,),
+        explanation=Explanation("grad_cam", "", (7, 7), 0.6, (0.0,)),
         precision="float32",
         backbone="DenseNet121",
         weights="none",

@@ -317,5 +317,6 @@ def test_whatever_changes_a_training_changes_its_key() -> None:
     assert len(set(keys)) == len(keys)
 
 
-def test_where_the_cache_is_does_not_change_the_key() -> None:
+def test_where_the_cache_is_and_what_is_drawn_does_not_change_the_key() -> None:
     assert key({"cache": {"folder": "/elsewhere", "max_gib": 1.0}}) == key()
+    assert key({"explanation": {"method": "hires_cam", "opacity": 0.3}}) == key()

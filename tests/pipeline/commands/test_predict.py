@@ -92,7 +92,9 @@ class TestJson:
         assert answer["failures"] == []
         files = sorted(images.iterdir())
         expected = SavedModelPredictor(tiny_model_dir).predict_files(files).predictions
-        assert answer["predictions"] == [vars(prediction) for prediction in expected]
+        assert answer["predictions"] == [
+            vars(prediction) | {"quality": list(prediction.quality)} for prediction in expected
+        ]
 
     def test_a_process_writes_nothing_else(self, images: Path, tiny_model_dir: Path) -> None:
         code = """
@@ -203,7 +205,10 @@ class TestBadImages:
 
         assert result.exit_code == 2
         assert "PNEUMONIA" in result.stdout
-        assert f"Not predicted: {mixed / 'notes.jpeg'}: not a PNG or JPEG image" in result.stderr
+        assert (
+            f"Not predicted: {mixed / 'notes.jpeg'}: not a PNG, JPEG or DICOM image"
+            in result.stderr
+        )
         assert f"Not predicted: {mixed / 'broken.png'}: the model cannot use" in result.stderr
 
     def test_over_a_server_too(self, mixed: Path, server: TFServingStub) -> None:

@@ -20,9 +20,8 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut, apply_windowing
 from pydicom.sequence import Sequence as Items
 
-from components.example_gen.images import dicom_image
-from components.example_gen.images.bad_image import BadImageError
-from components.example_gen.images.dicom_image import is_dicom, read_grey
+from serving import dicom_image
+from serving.dicom_image import DicomError, is_dicom, read_grey
 from tests.components.example_gen import dicom_samples as dicoms
 from tests.components.example_gen.dicom_samples import Stored, dicom, lookup_table, to_bytes
 from tests.components.example_gen.samples import Pixels, encode
@@ -46,7 +45,7 @@ SIGNED = FILM.astype(np.int16) - 2048
 
 
 def reason(data: bytes) -> str:
-    with pytest.raises(BadImageError) as error:
+    with pytest.raises(DicomError) as error:
         read_grey(data)
     assert error.value.__suppress_context__ or error.value.__context__ is None
     return str(error.value)
@@ -536,7 +535,7 @@ def test_nothing_else_is_raised(data: bytes, seed: int, damages: int) -> None:
         broken[rng.randrange(min(end, len(broken)))] = rng.randrange(256)
     try:
         grey = read_grey(bytes(broken))
-    except BadImageError:
+    except DicomError:
         return
     assert grey.dtype == np.uint8
     assert grey.ndim == 2
@@ -565,12 +564,12 @@ def test_nothing_is_said_of_a_patient(tmp_path: Path) -> None:
     (tmp_path / "short.dcm").write_bytes(cut[:-40])
     program = """
 import logging, pathlib, sys
-from components.example_gen.images import bad_image, dicom_image
+from serving import dicom_image
 logging.basicConfig(level=logging.DEBUG)
 for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     try:
         print(dicom_image.read_grey(path.read_bytes()).shape)
-    except bad_image.BadImageError as error:
+    except dicom_image.DicomError as error:
         print(error)
 """
     command = [sys.executable, "-W", "always", "-c", program, str(tmp_path)]

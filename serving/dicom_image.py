@@ -28,8 +28,7 @@ from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 
-from components.example_gen.images import gdcm_decoder
-from components.example_gen.images.bad_image import BadImageError
+from serving import gdcm_decoder
 
 # pydicom's complaints quote the values that they are about, which may be a patient's. Python's
 # filters are shared by all threads, so that it is silenced here for good and not around calls.
@@ -64,6 +63,13 @@ _START_OF_JPEG_2000 = b"\xff\x4f\xff\x51"
 _TAIL = 0.005
 
 
+class DicomError(ValueError):
+    """A file that holds no usable film; the message is the reason, in a few words.
+
+    It never quotes the file, whose header tells of a patient.
+    """
+
+
 def is_dicom(data: bytes) -> bool:
     """Whether a file's bytes begin as DICOM's (PS3.10, 7.1)."""
     return data[128:_META_START] == b"DICM"
@@ -80,22 +86,22 @@ def read_header(file: BinaryIO, names: Sequence[str]) -> dict[str, str]:
       The first value of each, stripped; an empty string for what is absent or spoilt.
 
     Raises:
-      BadImageError: if it is not a DICOM file, or its header is damaged.
+      DicomError: if it is not a DICOM file, or its header is damaged.
       OSError: if it cannot be read.
     """
     try:
         if not is_dicom(file.read(_META_START)):
-            raise BadImageError(_NO_DICOM)
+            raise DicomError(_NO_DICOM)
         _check_deflated(file)
         header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(names))
         return {name: _text(header.get(name)) for name in names}
-    except BadImageError:
+    except DicomError:
         raise
     except Exception as error:
         # pydicom raises OSErrors of its own for damage, without the system's number.
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise BadImageError(_DAMAGED) from None
+        raise DicomError(_DAMAGED) from None
 
 
 def read_grey(data: bytes) -> np.ndarray:
@@ -118,17 +124,17 @@ def read_grey(data: bytes) -> np.ndarray:
       Grey levels, uint8 [height, width], bone bright.
 
     Raises:
-      BadImageError: if the bytes hold no single grey film that can be decoded.
+      DicomError: if the bytes hold no single grey film that can be decoded.
     """
     try:
         film = _read(data)
         return _show(_decode(film), film)
-    except BadImageError:
+    except DicomError:
         raise
     # Damaged data makes pydicom and the decoders raise anything; their words may hold values of
     # the header.
     except Exception:
-        raise BadImageError(_DAMAGED) from None
+        raise DicomError(_DAMAGED) from None
 
 
 # --- The file --------------------------------------------------------------------------------
@@ -136,27 +142,27 @@ def read_grey(data: bytes) -> np.ndarray:
 
 def _read(data: bytes) -> pydicom.Dataset:
     if not is_dicom(data):
-        raise BadImageError(_NO_DICOM)
+        raise DicomError(_NO_DICOM)
     file = io.BytesIO(data)
     _check_deflated(file)
     film = pydicom.dcmread(file)
     # Whose film it is may be encrypted with the rest, and the label with it.
     if "EncryptedAttributesSequence" in film:
-        raise BadImageError("DICOM file is encrypted")
+        raise DicomError("DICOM file is encrypted")
     if "PixelData" not in film:
         # Compressed data without its end is not in the dataset.
         cut = _PIXEL_DATA_TAG in data
-        raise BadImageError(_DAMAGED if cut else "DICOM file has no pixel data")
+        raise DicomError(_DAMAGED if cut else "DICOM file has no pixel data")
     if film.Rows * film.Columns > _MOST_PIXELS:
-        raise BadImageError(_TOO_LARGE)
+        raise DicomError(_TOO_LARGE)
     if int(film.get("NumberOfFrames") or 1) > 1:
-        raise BadImageError("DICOM file has several frames")
+        raise DicomError("DICOM file has several frames")
     if film.SamplesPerPixel > 1 or film.PhotometricInterpretation not in _GREY:
-        raise BadImageError("DICOM file is in colour")
+        raise DicomError("DICOM file is in colour")
     # Anything else was retired long ago, and would come out as noise.
     top = film.BitsStored - 1
     if film.BitsAllocated not in (8, 16) or film.get("HighBit", top) != top:
-        raise BadImageError(_UNSUPPORTED_PIXELS)
+        raise DicomError(_UNSUPPORTED_PIXELS)
     return film
 
 
@@ -173,7 +179,7 @@ def _check_deflated(file: BinaryIO) -> None:
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         inflater.decompress(file.read(), _MOST_BYTES)
         if inflater.unconsumed_tail:
-            raise BadImageError(_TOO_LARGE)
+            raise DicomError(_TOO_LARGE)
     file.seek(0)
 
 
@@ -196,7 +202,7 @@ def _decode(film: pydicom.Dataset) -> np.ndarray:
     """The stored values, integers of 8 or 16 bits [height, width]."""
     syntax = film.file_meta.TransferSyntaxUID
     if syntax not in _DECODERS:
-        raise BadImageError(_UNSUPPORTED_SYNTAX)
+        raise DicomError(_UNSUPPORTED_SYNTAX)
     if syntax.is_encapsulated and syntax != uid.RLELossless:
         # Tables of where the frames begin help to find one of many, and may be wrong.
         for table in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
@@ -215,7 +221,7 @@ def _check_stream(frame: bytes, film: pydicom.Dataset) -> None:
     rows, columns, components, precision = _stream_header(frame)
     fits = (rows, columns, components) == (film.Rows, film.Columns, 1)
     if not fits or precision > film.BitsAllocated:
-        raise BadImageError(_DAMAGED)
+        raise DicomError(_DAMAGED)
 
 
 def _stream_header(frame: bytes) -> tuple[int, int, int, int]:
@@ -259,7 +265,7 @@ def _modality(levels: np.ndarray, film: pydicom.Dataset) -> np.ndarray:
         return _look_up(levels, *table)
     slope, intercept = _rescale(film)
     if slope == 0:
-        raise BadImageError(_DAMAGED)
+        raise DicomError(_DAMAGED)
     return levels * slope + intercept
 
 

@@ -1,0 +1,1 @@
+"""Maps of what a classifier's logits rest on, their scale, and their drawing on films."""
