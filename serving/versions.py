@@ -247,8 +247,11 @@ def is_version(name: str) -> bool:
 
 def incomplete(folder: Path) -> str:
     """Why a folder is no complete SavedModel; empty for one that is."""
-    model = folder / MODEL_FILE
-    if not model.is_file() or not model.stat().st_size:
+    try:
+        size = (folder / MODEL_FILE).stat().st_size
+    except OSError:
+        size = 0
+    if not size:
         return f"no {MODEL_FILE}, or an empty one"
     variables = folder / "variables"
     if not variables.is_dir():
@@ -263,14 +266,16 @@ def incomplete(folder: Path) -> str:
 
 
 def _describe(path: Path, number: int, labels: Mapping[str, int]) -> Version:
-    problem, contract = incomplete(path), {}
+    problem, pushed, contract = incomplete(path), "", {}
+    # It may be pruned meanwhile.
     with contextlib.suppress(OSError, ValueError):
+        pushed = "" if problem else iso_time((path / MODEL_FILE).stat().st_mtime)
         contract = json.loads((path / CONTRACT).read_bytes())
     return Version(
         number=number,
         path=path,
         problem=problem,
-        pushed="" if problem else iso_time((path / MODEL_FILE).stat().st_mtime),
+        pushed=pushed,
         labels=tuple(sorted((k for k, v in labels.items() if v == number), reverse=True)),
         contract=contract if isinstance(contract, dict) else {},
     )

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tfx import types
+from tfx import v1 as tfx
 from tfx.components.infra_validator import error_types, serving_bins
 from tfx.components.infra_validator import executor as infra_validator
 from tfx.components.infra_validator.model_server_runners.base_runner import BaseModelServerRunner
 from tfx.dsl.io import fileio
-from tfx.proto import infra_validator_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
@@ -28,7 +28,7 @@ from serving.golden import read_films, read_golden
 SETTINGS = "settings"
 CODE = "code"
 MODEL_NAME = "cxr"
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 1
 
 
 class Executor(infra_validator.Executor):
@@ -63,8 +63,8 @@ class Executor(infra_validator.Executor):
         self,
         model_path: str,
         serving_binary: serving_bins.ServingBinary,
-        serving_spec: infra_validator_pb2.ServingSpec,
-        validation_spec: infra_validator_pb2.ValidationSpec,
+        serving_spec: Any,
+        validation_spec: Any,
         requests: list[Any],
     ) -> None:
         server = runner.create_runner(
@@ -127,12 +127,12 @@ def _ended(server: BaseModelServerRunner) -> list[Check]:
 
 
 def _as_tfx_knows_them(settings: InfraCanarySettings) -> dict[str, Any]:
-    serving = infra_validator_pb2.ServingSpec(
+    serving = tfx.proto.ServingSpec(
         model_name=MODEL_NAME,
-        tensorflow_serving=infra_validator_pb2.TensorFlowServing(tags=[settings.image_tag]),
-        local_docker=infra_validator_pb2.LocalDockerConfig(),
+        tensorflow_serving=tfx.proto.TensorFlowServing(tags=[settings.image_tag]),
+        local_docker=tfx.proto.LocalDockerConfig(),
     )
-    validation = infra_validator_pb2.ValidationSpec(
+    validation = tfx.proto.ValidationSpec(
         max_loading_time_seconds=settings.load_seconds, num_tries=settings.tries
     )
     return {

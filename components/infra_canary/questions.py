@@ -27,7 +27,10 @@ class CannotAskError(Exception):
 
 def promised(contract: Mapping[str, Any]) -> list[str]:
     """The signatures that a model with this contract has."""
-    return [*_ALWAYS, *(name for section, name in _WITH_SECTION.items() if section in contract)]
+    return [
+        *_ALWAYS,
+        *(name for section, name in _WITH_SECTION.items() if contract.get(section) is not None),
+    ]
 
 
 def inputs_of(signatures: Mapping[str, meta_graph_pb2.SignatureDef]) -> dict[str, str]:

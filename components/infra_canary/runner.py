@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from tfx.components.infra_validator import error_types
 from tfx.components.infra_validator.model_server_runners.base_runner import BaseModelServerRunner
@@ -16,7 +17,6 @@ from tfx.components.infra_validator.model_server_runners.local_docker_runner imp
     LocalDockerRunner,
 )
 from tfx.components.infra_validator.serving_bins import ServingBinary
-from tfx.proto import infra_validator_pb2
 
 from components.infra_canary.settings import InfraCanarySettings
 
@@ -115,7 +115,7 @@ def create_runner(
     model_path: str,
     model_name: str,
     serving_binary: ServingBinary,
-    serving_spec: infra_validator_pb2.ServingSpec,
+    serving_spec: Any,
 ) -> BaseModelServerRunner:
     """TensorFlow Serving where it can be had, or the embedded server.
 
@@ -124,7 +124,7 @@ def create_runner(
       model_path: a version's folder, `.../MODEL/VERSION`.
       model_name: under which it is served.
       serving_binary: the image, as TFX describes it.
-      serving_spec: how TFX runs it.
+      serving_spec: a `ServingSpec`, how TFX runs it.
     """
     docker = settings.server == "docker"
     if docker or (settings.server == "auto" and has_image(f"{_IMAGE}:{settings.image_tag}")):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tfx import types
+from tfx import v1 as tfx
 from tfx.components.pusher import component as tfx_pusher
 from tfx.dsl.components.base import executor_spec
-from tfx.proto import pusher_pb2
 
 from components.pusher import executor
 from components.pusher.settings import PusherSettings
@@ -59,8 +59,8 @@ class Pusher(tfx_pusher.Pusher):
             model=model,
             model_blessing=model_blessing,
             infra_blessing=infra_blessing,
-            push_destination=pusher_pb2.PushDestination(
-                filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=folder)
+            push_destination=tfx.proto.PushDestination(
+                filesystem=tfx.proto.PushDestination.Filesystem(base_directory=folder)
             ),
             custom_config={
                 executor.SETTINGS: (settings or PusherSettings()).model_dump(mode="json"),

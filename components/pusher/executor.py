@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tfx import types
+from tfx import v1 as tfx
 from tfx.components.pusher import executor as tfx_executor
-from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, json_utils, proto_utils
 
@@ -42,7 +42,7 @@ class Executor(tfx_executor.Executor):
             self._MarkNotPushed(pushed)
             return
         model = self.GetModelPath(input_dict)
-        destination = pusher_pb2.PushDestination()
+        destination = tfx.proto.PushDestination()
         proto_utils.json_to_proto(
             exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination
         )

@@ -9,6 +9,8 @@ Only one pipeline may push there at a time: an object store has no lock.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from typing import Any
 
 from tfx.dsl.io import fileio
 
@@ -65,13 +67,15 @@ def _beside(folder: str) -> tuple[str, str]:
 def _numbers(folder: str) -> list[int]:
     if not fileio.isdir(folder):
         return []
+    listed: list[Any] = fileio.listdir(folder)
     # Object stores list folders with a slash.
-    names = [name.rstrip("/") for name in fileio.listdir(folder)]
+    names = [name.rstrip("/") for name in listed]
     return [int(name) for name in names if is_version(name)]
 
 
 def _copy(source: str, target: str) -> None:
-    for folder, _, files in fileio.walk(source):
+    walked: Iterator[Any] = fileio.walk(source)
+    for folder, _, files in walked:
         into = target + folder[len(source) :]
         fileio.makedirs(into)
         for file in files:

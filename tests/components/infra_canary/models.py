@@ -73,6 +73,12 @@ def export_model(
             return {"classes": classes, "scores": tf.stack([1 - found, found], axis=1)}
 
         @string("image_bytes")
+        def explain(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+            answer = self.answer(image_bytes)
+            heat = tf.tile(answer["probability"][:, tf.newaxis, tf.newaxis], [1, 2, 2])
+            return {**answer, "heatmap": heat, "overlay_png_bytes": image_bytes}
+
+        @string("image_bytes")
         def embed(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
             crash = [tf.raw_ops.Abort(error_msg="a broken kernel")] if embed_crashes else []
             with tf.control_dependencies(crash):
@@ -83,7 +89,10 @@ def export_model(
             return {"image": of_mean(_films(examples))[:, tf.newaxis]}
 
     model = Model()
-    names = {"serving_default", "serving_examples", "classify", "embed", "transform_features"}
+    names = {
+        *("serving_default", "serving_examples", "classify"),
+        *("explain", "embed", "transform_features"),
+    }
     tf.saved_model.save(
         model, str(folder), signatures={name: getattr(model, name) for name in names - {without}}
     )
@@ -93,6 +102,7 @@ def export_model(
         "class_names": ["normal", "pneumonia"],
         "outputs": [{"name": "pneumonia", "operating_point": {"threshold": THRESHOLD}}],
         "precision": "float32",
+        "explanation": {"method": "grad_cam"},
         "backbone": "MeanLevel",
         "training": {"validation_auc": {"pneumonia": 0.9}, "images": {"train": {"normal": 7}}},
     }
