@@ -19,6 +19,8 @@ from components.evaluator.settings import EvaluatorSettings
 from components.example_gen.settings import Data
 from components.explanation_probe.settings import ExplanationProbeSettings
 from components.grad_cam.settings import GradCamSettings
+from components.infra_canary.settings import InfraCanarySettings
+from components.pusher.settings import PusherSettings
 from components.robustness.settings import RobustnessSettings
 from components.scorer.settings import ScorerSettings
 from components.settings import Settings
@@ -65,6 +67,8 @@ class Config(Settings):
       cross_dataset: whether heads are trained on one dataset and tested on the others.
       robustness: whether the model is tried on worse films.
       grad_cam: which cases are explained.
+      infra_canary: how the model is tried on a server.
+      pusher: which versions are kept and served.
       beam: how Beam runs.
     """
 
@@ -83,6 +87,8 @@ class Config(Settings):
     cross_dataset: CrossDatasetSettings = CrossDatasetSettings()
     robustness: RobustnessSettings = RobustnessSettings()
     grad_cam: GradCamSettings = GradCamSettings()
+    infra_canary: InfraCanarySettings = InfraCanarySettings()
+    pusher: PusherSettings = PusherSettings()
     beam: BeamSettings = BeamSettings()
 
     @pydantic.model_validator(mode="after")

@@ -24,6 +24,8 @@ from components.example_gen.component import XrayExampleGen
 from components.example_gen.split import TEST, TEST_UNSAMPLED, TRAIN, VALIDATION
 from components.explanation_probe.component import ExplanationProbe
 from components.grad_cam.component import GradCamReport
+from components.infra_canary.component import InfraCanary
+from components.pusher.component import Pusher
 from components.report.component import EvaluationReport
 from components.robustness.component import Robustness
 from components.scorer.component import Scorer
@@ -310,12 +312,19 @@ def create_pipeline(
         code=source_digest("report", "report/plots", "report/tfma", "statistics"),
     )
 
-    pusher = tfx.components.Pusher(
+    infra_canary = InfraCanary(
+        model=model,
+        settings=config.infra_canary,
+        code=source_digest("infra_canary", packages=("tensorflow",)),
+    )
+
+    pusher = Pusher(
         model=model,
         model_blessing=model_gate.outputs["blessing"],
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=places.serving)
-        ),
+        infra_blessing=infra_canary.outputs["blessing"] if config.infra_canary.enabled else None,
+        folder=places.serving,
+        settings=config.pusher,
+        code=source_digest("pusher"),
     )
 
     return tfx.dsl.Pipeline(
@@ -346,6 +355,7 @@ def create_pipeline(
             *([robustness] if config.robustness.enabled else []),
             grad_cam,
             report,
+            *([infra_canary] if config.infra_canary.enabled else []),
             pusher,
         ],
         enable_cache=True,

@@ -16,6 +16,7 @@ from components.data_gate.executor import HTML_FILE, INDEX_FILE
 from components.evaluator import results
 from components.evaluator.judgement import read_judgement
 from components.example_gen import report as ingest
+from components.infra_canary.executor import read_trial
 from components.report.executor import CARD_PAGE, TFMA_FILE
 from components.report.executor import HTML_FILE as REPORT
 from components.trainer.export import CONTRACT, KERAS_FOLDER
@@ -23,6 +24,7 @@ from pipeline.config import Config
 from pipeline.last_blessed import BLESSING_NODE
 from pipeline.pipeline import PACKAGES, UNSAMPLED_EVALUATOR
 from pipeline.run_record import NodeRecord, Output
+from serving.versions import ModelFolder
 
 Slices: TypeAlias = Sequence[results.SliceResult] | Sequence[results.MultiLabelResult]
 
@@ -52,20 +54,24 @@ def summarize(
       Plain data: `labels`, `verdict`, `gates`, `metrics` (one entry per slice, with n and
       positives; where all findings are labels, with the macro AUC and the same for each finding),
       `metrics_unsampled` (the same before test images were balanced), `data`,
-      `data_gate` (what it found), `model`, `pushed`, `nodes`, `versions` and `paths`.
+      `data_gate` (what it found), `model`, `infra_canary` (what it asked), `pushed`, `nodes`,
+      `versions` and `paths`.
     """
     evaluation = nodes["Evaluator"].outputs["evaluation"]
     blessing = nodes[BLESSING_NODE].outputs["blessing"]
     judgement = read_judgement(nodes[BLESSING_NODE].outputs["judgement"].uri)
     model = nodes["Trainer"].outputs["model"]
     data_report = nodes["DataReport"].outputs["report"]
+    canary = _canary(nodes)
     slices = _load(config, evaluation.uri)
     contract = json.loads((Path(path_utils.serving_model_path(model.uri)) / CONTRACT).read_text())
     return {
         "experiment": config.name,
         "description": config.description,
         "labels": config.data.labels,
-        "verdict": BLESSED if blessing.properties.get("blessed") else REFUSED,
+        "verdict": BLESSED
+        if blessing.properties.get("blessed") and (canary is None or canary["blessed"])
+        else REFUSED,
         "gates": [gate.model_dump() for gate in judgement.gates],
         "report_only": judgement.report_only,
         "baselines": [baseline.model_dump() for baseline in judgement.baselines],
@@ -87,6 +93,7 @@ def summarize(
                 "training",
             )
         },
+        "infra_canary": canary,
         "pushed": _pushed(nodes["Pusher"].outputs["pushed_model"]),
         "nodes": {
             name: {"seconds": round(spent, 1), "cached": nodes[name].cached}
@@ -151,13 +158,21 @@ def _pushed(artifact: Output) -> dict[str, Any] | None:
     if not artifact.properties.get("pushed"):
         return None
     path = Path(str(artifact.properties["pushed_destination"]))
-    versions = [int(one.name) for one in path.parent.glob("*") if one.name.isdecimal()]
+    labels = ModelFolder(path.parent).labels().current
     return {
         "version": path.name,
         "path": str(path),
-        # What is cached was not pushed again: another run may have pushed since.
-        "served": path.exists() and int(path.name) == max(versions),
+        # What is cached was not pushed again: another run, or `cxr models`, may have moved them.
+        "labels": [name for name, number in labels.items() if number == int(path.name)],
+        "exists": path.exists(),
     }
+
+
+def _canary(nodes: Mapping[str, NodeRecord]) -> dict[str, Any] | None:
+    if "InfraCanary" not in nodes:
+        return None
+    trial = read_trial(nodes["InfraCanary"].outputs["blessing"].uri)
+    return {"blessed": trial.blessed} | trial.model_dump(mode="json")
 
 
 def _only_file(folder: Path) -> str:

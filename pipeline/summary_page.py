@@ -146,13 +146,20 @@ def _print_verdict(summary: Mapping[str, Any], console: Console) -> None:
         console.print(f"  {mark} {gate['name']}: {escape(gate['sentence'])}", soft_wrap=True)
     if summary["report_only"]:
         console.print("[yellow]evaluator.report_only: the gates were asked to refuse nothing.[/]")
-    if summary["pushed"]:
-        path = _short(summary["pushed"]["path"])
-        console.print(f"Pushed: version {summary['pushed']['version']} at {path}", soft_wrap=True)
-        if not summary["pushed"]["served"]:
+    if canary := summary["infra_canary"]:
+        console.print(f"On {escape(canary['server'])}:")
+        for check in canary["checks"]:
+            mark = _MARKS[check["verdict"]]
+            console.print(f"  {mark} {check['name']}: {escape(check['sentence'])}", soft_wrap=True)
+    if pushed := summary["pushed"]:
+        labels = " and ".join(pushed["labels"]) or "without a label"
+        where = f"version {pushed['version']}, {labels}, at {_short(pushed['path'])}"
+        console.print(f"Pushed: {where}", soft_wrap=True)
+        if not pushed["labels"] or not pushed["exists"]:
             console.print(
-                "[yellow]It is not the newest version there, which is what a server takes: another "
-                "run has pushed since, or the folder was changed.[/]"
+                "[yellow]No server takes it: another run has pushed since, or it was rolled back "
+                "or removed. See `cxr models list`.[/]",
+                soft_wrap=True,
             )
     else:
         console.print("Not pushed.")
@@ -182,7 +189,9 @@ def _print_paths(summary: Mapping[str, Any], console: Console) -> None:
     ]
     if summary["pushed"]:
         serving = shlex.quote(str(run / "serving"))  # compose would not start from here
-        commands.append(f"CXR_SERVING_DIR={serving} docker compose -f serving/compose.yaml up")
+        commands.append(
+            f"CXR_SERVING_DIR={serving} docker compose -f serving/deploy/compose.yaml up"
+        )
     for command in commands:
         console.print(f"  {escape(command)}", soft_wrap=True)
 

@@ -88,7 +88,7 @@ def test_pages_of_the_data_are_there(workspace: Workspace) -> None:
 
 
 def test_the_user_sees_progress_and_no_noise(first_run: Finished, workspace: Workspace) -> None:
-    assert "[20/20] Pusher" in first_run.out
+    assert "[21/21] Pusher" in first_run.out
     assert "Blessed" in first_run.out
     for reason, count in BAD.items():
         assert f"{count} {reason}" in first_run.out
@@ -172,7 +172,7 @@ def test_a_second_run_comes_from_the_cache_until_code_or_a_setting_changes(
     rerun = {name for name, node in changed["nodes"].items() if not node["cached"]}
     assert rerun == COMPARED | {
         "Trainer", "Scorer", "Evaluator", "ValidationEvaluator", "UnsampledEvaluator",
-        "BaselineProbe", "ExplanationProbe", "ModelGate", "CrossDatasetMatrix", "GradCamReport",
+        "BaselineProbe", "ExplanationProbe", "InfraCanary", "ModelGate", "CrossDatasetMatrix", "GradCamReport",
         "Pusher",
     }  # fmt: skip
     # And a model that does not meet what is asked is neither blessed nor pushed.

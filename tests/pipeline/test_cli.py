@@ -50,7 +50,7 @@ def test_every_experiment_compiles_for_kubeflow(experiment: str, tmp_path: Path)
     pipeline = yaml.safe_load(output.read_text())
     assert pipeline["pipelineInfo"]["name"] == f"cxr-{experiment.replace('_', '-')}"
     tasks = pipeline["root"]["dag"]["tasks"]
-    assert set(tasks["Pusher"]["dependentTasks"]) == {"Trainer", "ModelGate"}
+    assert set(tasks["Pusher"]["dependentTasks"]) == {"Trainer", "ModelGate", "InfraCanary"}
     executors = pipeline["deploymentSpec"]["executors"].values()
     # Nothing but containers: open-source Kubeflow refuses resolvers.
     assert {one["container"]["image"] for one in executors} == {"registry/cxr:1"}
@@ -60,7 +60,7 @@ def test_every_experiment_compiles_for_kubeflow(experiment: str, tmp_path: Path)
     assert set(tasks) == balanced | crossed | {
         "XrayExampleGen", "CuratedSchema", "StatisticsGen", "ExampleValidator", "DataReport",
         "DataGate", "Transform", "Trainer", "Scorer", "Evaluator", "ValidationEvaluator",
-        "BaselineProbe", "ExplanationProbe", "ModelGate", "GradCamReport", "EvaluationReport",
+        "BaselineProbe", "ExplanationProbe", "InfraCanary", "ModelGate", "GradCamReport", "EvaluationReport",
         "Pusher",
     }  # fmt: skip
     assert "DataGate" in tasks["Transform"]["dependentTasks"]

@@ -49,6 +49,7 @@ def summary(**values: Any) -> dict[str, Any]:
         "verdict": "refused",
         "gates": [],
         "report_only": False,
+        "infra_canary": None,
         "pushed": None,
         "paths": dict.fromkeys((*paths, "run", "example_image"), "/x"),
         "seconds": 1.0,
@@ -129,3 +130,34 @@ def test_the_verdict_comes_with_what_each_gate_says() -> None:
     assert "✗ shortcut: nih: no lift over [a thumbnail]" in text
     assert "– subgroups: nih: too few" in text
     assert "asked to refuse nothing" in text
+
+
+class TestPush:
+    CANARY = {
+        "server": "the embedded server",
+        "blessed": False,
+        "checks": [
+            {"name": "loads", "verdict": "passed", "sentence": "after 2.0 s"},
+            {"name": "golden", "verdict": "refused", "sentence": "0.2 off [/x]"},
+        ],
+    }
+
+    def test_what_the_canary_asked_is_told(self) -> None:
+        lines = shown(summary(infra_canary=self.CANARY))
+        start = lines.index("On the embedded server:")
+        assert lines[start + 1 : start + 4] == [
+            "  ✓ loads: after 2.0 s",
+            "  ✗ golden: 0.2 off [/x]",
+            "Not pushed.",
+        ]
+
+    def test_a_version_is_told_with_its_label(self) -> None:
+        pushed = {"version": "7", "path": "/x/7", "labels": ["stable"], "exists": True}
+        lines = shown(summary(pushed=pushed))
+        assert "Pushed: version 7, stable, at /x/7" in lines
+        assert not any("No server takes it" in line for line in lines)
+
+    @pytest.mark.parametrize("change", [{"labels": []}, {"exists": False}])
+    def test_a_version_that_no_server_takes_is_told(self, change: dict[str, Any]) -> None:
+        pushed = {"version": "7", "path": "/x/7", "labels": ["stable"], "exists": True} | change
+        assert any("No server takes it" in line for line in shown(summary(pushed=pushed)))

@@ -1,0 +1,96 @@
+"""Versions in an object store, such as gs:// or s3://.
+
+There a folder cannot be renamed as a whole: what makes a version visible is `saved_model.pb`, and
+it is written last. A server that polls the folder itself may still try the version too early, and
+wait a minute; one that goes by `models.config` does not, since the labels are written after that.
+Only one pipeline may push there at a time: an object store has no lock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from tfx.dsl.io import fileio
+
+from components.pusher.settings import PusherSettings
+from serving import model_config
+from serving.labels import Labels, read_history, write_history
+from serving.versions import MODEL_FILE, is_version, iso_time
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is a URI with a scheme."""
+    return "://" in path
+
+
+def publish(model: str, folder: str, settings: PusherSettings) -> tuple[int, str]:
+    """As `executor.publish`, through TFX's fileio.
+
+    A push that was killed leaves a version without `saved_model.pb`; it is removed here.
+    """
+    config_file, history_file = _beside(folder)
+    name = folder.rstrip("/").rpartition("/")[2]
+    config = model_config.parse(_read(config_file), config_file)
+    history = _read(history_file)
+    labels = Labels(
+        model_config.labels_of(config, name), read_history(history, history_file) if history else ()
+    )
+    numbers = _numbers(folder)
+    for number in numbers:
+        if not fileio.exists(f"{folder}/{number}/{MODEL_FILE}"):
+            fileio.rmtree(f"{folder}/{number}")
+    now = time.time()
+    version = max(int(now), *(number + 1 for number in numbers), 1)
+    _copy(model, f"{folder}/{version}")
+
+    labels = labels.pushed(version, iso_time(now), promote=settings.promote)
+    base = settings.served_from or model_config.base_path_of(config, name) or folder
+    _write(history_file, write_history(labels.history))
+    _write(config_file, model_config.with_labels(config, name, base, labels.current))
+
+    kept = {*labels.current.values(), labels.previous}
+    for number in sorted(_numbers(folder), reverse=True)[settings.keep :]:
+        if number not in kept:
+            # Hidden before it is taken apart.
+            fileio.remove(f"{folder}/{number}/{MODEL_FILE}")
+            fileio.rmtree(f"{folder}/{number}")
+    return version, next(label for label, number in labels.current.items() if number == version)
+
+
+def _beside(folder: str) -> tuple[str, str]:
+    root, _, name = folder.rstrip("/").rpartition("/")
+    return f"{root}/{model_config.FILE_NAME}", f"{root}/{name}.history.json"
+
+
+def _numbers(folder: str) -> list[int]:
+    if not fileio.isdir(folder):
+        return []
+    listed: list[Any] = fileio.listdir(folder)
+    # Object stores list folders with a slash.
+    names = [name.rstrip("/") for name in listed]
+    return [int(name) for name in names if is_version(name)]
+
+
+def _copy(source: str, target: str) -> None:
+    walked: Iterator[Any] = fileio.walk(source)
+    for folder, _, files in walked:
+        into = target + folder[len(source) :]
+        fileio.makedirs(into)
+        for file in files:
+            if (folder, file) != (source, MODEL_FILE):
+                fileio.copy(f"{folder}/{file}", f"{into}/{file}", overwrite=True)
+    fileio.copy(f"{source}/{MODEL_FILE}", f"{target}/{MODEL_FILE}", overwrite=True)
+
+
+def _read(file: str) -> str:
+    if not fileio.exists(file):
+        return ""
+    with fileio.open(file, "rb") as opened:
+        return opened.read().decode()
+
+
+def _write(file: str, text: str) -> None:
+    with fileio.open(file, "wb") as opened:
+        opened.write(text.encode())
