@@ -7,8 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 from components.trainer.explaining import Explanation
 from components.trainer.outputs import Output
 from components.trainer.sanity_fitting import SanityAccount
@@ -75,6 +73,6 @@ class ModelContract:
 
 def export(module: ServingModule, contract: ModelContract, model_dir: Path) -> None:
     """Write the SavedModel with its signatures, its contract, and its warm-up requests."""
-    tf.saved_model.save(module, str(model_dir), signatures=module.signatures)
+    module.save(str(model_dir))
     contract.save(model_dir)
     write_warmup(model_dir)

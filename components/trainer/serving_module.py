@@ -97,6 +97,13 @@ class ServingModule(tf.Module):
         )
         return {name: getattr(self, name) for name in names}
 
+    def save(self, folder: str) -> None:
+        """Write it as a SavedModel."""
+        # What is served is not differentiated. To save how activations such as swish would be
+        # fails where the graph holds a gradient through them already, as that of finer maps does.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(self, folder, signatures=self.signatures, options=options)
+
     @_takes("image_bytes")
     def serving_default(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Encoded images, string [N], to answers.

@@ -167,7 +167,7 @@ def _export(backbone_name: str, labels: record.Labels, root: Path) -> standard_a
     explanation = Explanation("grad_cam", "", network.grid, 0.6, (0.1,) * len(names))
     module = ServingModule(network, Preprocessing(), answers, explanation)
     folder = root / "Format-Serving"
-    tf.saved_model.save(module, str(folder), signatures=module.signatures)
+    module.save(str(folder))
     contract = folder / CONTRACT
     contract.parent.mkdir(parents=True)
     contract.write_text(json.dumps({"outputs": [{"name": name} for name in names]}))

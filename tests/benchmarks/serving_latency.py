@@ -164,7 +164,7 @@ def export(
     network = FrozenClassifier(classifier, precision, "grad_cam", layer)
     explanation = Explanation("grad_cam", layer, network.grid, 0.6, (0.1,) * len(outputs))
     module = ServingModule(network, Preprocessing(), answers, explanation)
-    tf.saved_model.save(module, str(folder), signatures=module.signatures)
+    module.save(str(folder))
 
 
 def _load(folder: Path) -> Ask:

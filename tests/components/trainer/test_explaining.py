@@ -106,7 +106,7 @@ def explain(
         module = serve(
             classifier, layer, Answers("multilabel", FINDINGS, outputs), precision, **how
         )
-        tf.saved_model.save(module, str(tmp_path), signatures=module.signatures)
+        module.save(str(tmp_path))
         served = tf.saved_model.load(str(tmp_path)).signatures["explain"](image_bytes=films)
         return classifier, {name: value.numpy() for name, value in served.items()}
 

@@ -295,7 +295,7 @@ def export_small(
         layer = tft.TFTransformOutput(str(transform_graph)).transform_features_layer()
         answers = Answers("multilabel", FINDINGS, outputs)
         module = serve(classifier, layer, answers)
-        tf.saved_model.save(module, str(tmp_path / "1"), signatures=module.signatures)
+        module.save(str(tmp_path / "1"))
         return classifier, tf.saved_model.load(str(tmp_path / "1"))
 
     return export_small
@@ -307,7 +307,7 @@ def test_the_network_is_in_it_once(
     head = build_head(8, units=100_000, dropout=0.0, l2=0.0)
     layer = tft.TFTransformOutput(str(transform_graph)).transform_features_layer()
     module = serve(build_classifier(small_backbone, head), layer, PNEUMONIA)
-    tf.saved_model.save(module, str(tmp_path), signatures=module.signatures)
+    module.save(str(tmp_path))
 
     size = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
     assert size < 1.2 * 4 * head.count_params()  # bytes

@@ -135,7 +135,7 @@ def test_a_second_run_finds_the_activations_and_makes_the_same_model(
         raise AssertionError("an image went through the frozen part again")
 
     monkeypatch.setattr(FrozenPart, "__call__", never)
-    monkeypatch.setattr(module.export.tf.saved_model, "save", lambda *args, **kwargs: None)
+    monkeypatch.setattr(tf.saved_model, "save", lambda *args, **kwargs: None)
 
     model_dir = trained.run(
         "second",
