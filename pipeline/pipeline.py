@@ -95,7 +95,11 @@ def create_pipeline(
         labels=labels,
         fingerprint=places.fingerprint,
         code=source_digest(
-            "example_gen", "example_gen/datasets", "example_gen/images", packages=DECODERS
+            "example_gen",
+            "example_gen/datasets",
+            "example_gen/images",
+            packages=DECODERS,
+            modules=("serving.dicom_image", "serving.gdcm_decoder"),
         ),
     ).with_beam_pipeline_args(beam_args(config.beam.workers or ALL_CORES))
     examples = example_gen.outputs["examples"]
@@ -188,7 +192,15 @@ def create_pipeline(
         base_model=last_blessed.outputs["model"] if config.trainer.warm_start else None,
         custom_config=learnt
         # The films of the warm-up requests are drawn.
-        | {"code": source_digest("trainer", "transform", "example_gen/synthetic")},
+        | {
+            "code": source_digest(
+                "trainer",
+                "transform",
+                "explanation",
+                "example_gen/synthetic",
+                packages=("scikit-learn", "tensorflow-data-validation"),
+            )
+        },
         **learning,
     )
     model = trainer.outputs["model"]

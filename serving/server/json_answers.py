@@ -101,7 +101,7 @@ def _shortest(flat: NDArray[Any]) -> list[str]:
 
 
 def _float32(value: float) -> str:
-    return _shortest(np.float32([value]))[0]
+    return _shortest(np.array([value], np.float32))[0]
 
 
 def _written_string(value: Any, *, as_base64: bool) -> str:

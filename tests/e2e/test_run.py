@@ -172,7 +172,8 @@ def test_a_second_run_comes_from_the_cache_until_code_or_a_setting_changes(
     rerun = {name for name, node in changed["nodes"].items() if not node["cached"]}
     assert rerun == COMPARED | {
         "Trainer", "Scorer", "Evaluator", "ValidationEvaluator", "UnsampledEvaluator",
-        "BaselineProbe", "ExplanationProbe", "InfraCanary", "ModelGate", "CrossDatasetMatrix", "GradCamReport",
+        "BaselineProbe", "ExplanationProbe", "ModelGate", "CrossDatasetMatrix", "GradCamReport",
+        "InfraCanary",
         "Pusher",
     }  # fmt: skip
     # And a model that does not meet what is asked is neither blessed nor pushed.

@@ -60,7 +60,8 @@ def test_every_experiment_compiles_for_kubeflow(experiment: str, tmp_path: Path)
     assert set(tasks) == balanced | crossed | {
         "XrayExampleGen", "CuratedSchema", "StatisticsGen", "ExampleValidator", "DataReport",
         "DataGate", "Transform", "Trainer", "Scorer", "Evaluator", "ValidationEvaluator",
-        "BaselineProbe", "ExplanationProbe", "InfraCanary", "ModelGate", "GradCamReport", "EvaluationReport",
+        "BaselineProbe", "ExplanationProbe", "ModelGate", "GradCamReport", "EvaluationReport",
+        "InfraCanary",
         "Pusher",
     }  # fmt: skip
     assert "DataGate" in tasks["Transform"]["dependentTasks"]
