@@ -4,6 +4,23 @@ from pathlib import Path
 
 import pytest
 
+# Runs of the whole pipeline that several modules look at, and are made once.
+_SHARED_RUN = "first_run"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Share the tests out between processes, see `make test`.
+
+    What shares fixtures stays in one process: a module's tests, and all that look at the same
+    run. The longest come first, so that no process waits for another's at the end.
+    """
+    for item in items:
+        shares_run = _SHARED_RUN in getattr(item, "fixturenames", ())
+        item.add_marker(
+            pytest.mark.xdist_group(_SHARED_RUN if shares_run else item.nodeid.split("::")[0])
+        )
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
 
 @pytest.fixture(scope="session")
 def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
