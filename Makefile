@@ -4,6 +4,8 @@
 CXR := .venv/bin/cxr
 PYTHON := .venv/bin/python
 NAME ?= training
+# Processes that run tests; each needs two gigabytes.
+WORKERS ?= 2
 
 .PHONY: help demo test lint format benchmark image clean
 
@@ -23,7 +25,7 @@ demo: setup
 
 test: setup lint
 	@tools/browser
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --numprocesses=$(WORKERS) --dist=loadgroup --no-loadscope-reorder
 
 lint: setup
 	.venv/bin/ruff check
