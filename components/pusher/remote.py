@@ -9,7 +9,7 @@ Only one pipeline may push there at a time: an object store has no lock.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from tfx.dsl.io import fileio
@@ -74,7 +74,7 @@ def _numbers(folder: str) -> list[int]:
 
 
 def _copy(source: str, target: str) -> None:
-    walked: Iterator[Any] = fileio.walk(source)
+    walked: Iterable[Any] = fileio.walk(source)
     for folder, _, files in walked:
         into = target + folder[len(source) :]
         fileio.makedirs(into)
