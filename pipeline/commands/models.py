@@ -176,23 +176,26 @@ def _print(folder: ModelFolder, as_json: bool, done: str = "", **more: Any) -> N
         return
     console = Console(highlight=False)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("Version", "Labels", "Pushed", "Model", "Images", "Validation AUC", "State"):
-        table.add_column(column, justify="right" if column == "Validation AUC" else "left")
+    # The AUC is that on validation.
+    for column in ("Version", "Labels", "Pushed (UTC)", "Images", "AUC", "Model"):
+        table.add_column(column, justify="right" if column in ("Images", "AUC") else "left")
     for version in versions:
         facts = _facts(version)
         auc = facts["validation_auc"]
         table.add_row(
             str(version.number),
             ", ".join(version.labels),
-            version.pushed,
-            f"{facts['backbone']}, {facts['task']}",
+            version.pushed.replace("T", " ")[:16],
             str(facts["images"]),
             "-" if auc is None else f"{auc:.3f}",
-            "complete" if facts["complete"] else f"incomplete: {version.problem}",
+            f"incomplete: {version.problem}"
+            if version.problem
+            else f"{facts['backbone']}, {facts['task']}",
         )
     console.print(table)
     previous = folder.labels().previous
-    console.print(f"A rollback goes to: {previous or 'nothing'}. {folder.config_file}")
+    console.print(f"A rollback goes to: {previous or 'nothing'}.")
+    console.print(f"Servers read: {folder.config_file}", soft_wrap=True)
     if done:
         console.print(done, soft_wrap=True)
     console.print(DISCLAIMER)
