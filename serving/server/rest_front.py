@@ -39,6 +39,7 @@ _LOOK = re.compile(
 )
 # What closing the port itself may take.
 _CLOSING_SECONDS = 0.5
+_LINGERING_SECONDS = 5.0
 _INT64_MAX = 2**63 - 1
 _CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -67,6 +68,8 @@ class RestFront:
             access_log=None,
             keepalive_timeout=config.client_timeout_seconds,
             shutdown_timeout=config.grace_seconds,
+            # How long a client may go on sending what was refused already.
+            lingering_time=min(_LINGERING_SECONDS, config.client_timeout_seconds),
         )
         self.port = 0
 

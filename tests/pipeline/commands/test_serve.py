@@ -1,5 +1,6 @@
 """`cxr serve`, as a user starts and stops it."""
 
+import itertools
 import re
 import signal
 import subprocess
@@ -29,7 +30,7 @@ def server(tiny_model_dir: Path) -> Iterator[subprocess.Popen[str]]:
 def test_it_says_what_it_is_and_where_serves_and_stops(server: subprocess.Popen[str]) -> None:
     assert server.stdout
     lines = iter(server.stdout.readline, "")
-    text = "".join(line for line, _ in zip(lines, range(6), strict=False))
+    text = "".join(itertools.islice(lines, 6))
     assert "TensorFlow Serving's protocols; it is not it" in text
     assert "model cxr: version 1" in text
     assert DISCLAIMER in text

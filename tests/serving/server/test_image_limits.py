@@ -30,8 +30,8 @@ def encoded(kind: str, width: int = 40, height: int = 25, **options: object) -> 
 )
 def test_pixels_are_those_that_the_graph_would_decode(image: bytes) -> None:
     assert image_limits.pixels(image) == 1000
-    decoded = tf.io.decode_image(image, channels=1, expand_animations=False)
-    assert tf.size(decoded) == 1000
+    decoded = tf.io.decode_image(image, expand_animations=False)
+    assert tf.size(decoded[..., 0]) == 1000
     image_limits.check([image], 1000)
     with pytest.raises(StatusError, match=r"tells 1,000 pixels; .* at most 999"):
         image_limits.check([b"text", image], 999)
