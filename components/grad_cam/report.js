@@ -118,7 +118,7 @@ function show(one) {
     pane.replaceChildren(stage);
   });
   const outcome = $(".outcome", one.element).textContent;
-  $(".caption").textContent = `${one.number}  ${one.name}  ${outcome}, probability ${one.probability.toFixed(3)}`;
+  $(".caption").textContent = `${one.number}  ${one.name}  ${outcome}, probability ${$(".probability", one.element).textContent}`;
   if (!viewer.open) {
     Object.assign(view, { x: 0.5, y: 0.5, zoom: 1 });
     viewer.showModal();

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import Artifact, artifact_utils, standard_artifacts
@@ -70,7 +70,7 @@ def main() -> None:
                 started = time.monotonic()
                 ask()
                 times[name].append(time.monotonic() - started)
-    forwards, reports = (statistics.median(times[name]) for name in ("forward", "report"))
+    forwards, reports = (float(np.median(times[name])) for name in ("forward", "report"))
     print(f"{arguments.backbone}, {arguments.films} films, {arguments.rounds} rounds; medians")
     print(f"  forward pass : {forwards:6.1f} s, {1000 * forwards / arguments.films:.1f} ms a film")
     print(f"  whole report : {reports:6.1f} s, {1000 * reports / arguments.films:.1f} ms a film")
