@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from serving.model_config import STABLE
 from serving.prediction import (
     DEFAULT_BATCH_SIZE,
     EXPLAIN_SIGNATURE,
@@ -28,6 +29,7 @@ from serving.prediction import (
     Predictor,
     refusal,
 )
+from serving.versions import ModelFolder
 
 CONTRACT_FILE = Path("assets.extra") / "model_contract.json"
 
@@ -130,9 +132,8 @@ def find_servable(model_dir: Path) -> Path:
     """The folder of the one SavedModel version that `model_dir` stands for.
 
     Args:
-      model_dir: a version's folder (holds saved_model.pb); a folder of numbered versions, of
-        which the highest complete one is taken, as TensorFlow Serving does; or a run's folder,
-        which holds such a folder of versions as serving/NAME.
+      model_dir: a version's folder (holds saved_model.pb); a folder of numbered versions, see
+        `served_version`; or a run's folder, which holds such a folder of versions as serving/NAME.
 
     Raises:
       ModelNotFoundError: none of these; says what was looked for.
@@ -141,10 +142,10 @@ def find_servable(model_dir: Path) -> Path:
         raise ModelNotFoundError(f"{model_dir}: no such folder")
     if _is_servable(model_dir):
         return model_dir
-    if newest := newest_version(model_dir):
-        return newest
-    pushed = {base.name: newest_version(base) for base in sorted(model_dir.glob("serving/*"))}
-    versions = [version for version in pushed.values() if version]
+    if served := served_version(model_dir):
+        return served
+    pushed = [served_version(base) for base in sorted(model_dir.glob("serving/*"))]
+    versions = [version for version in pushed if version]
     if len(versions) > 1:
         raise ModelNotFoundError(
             f"{model_dir}: several models were pushed there; choose one of "
@@ -158,8 +159,18 @@ def find_servable(model_dir: Path) -> Path:
     return versions[0]
 
 
-def newest_version(base: Path) -> Path | None:
-    """The complete version folder of the highest number in `base`, None without one."""
+def served_version(base: Path) -> Path | None:
+    """The version in `base` that is in use.
+
+    The one that is labelled `stable`; where no version is, the highest complete one, as
+    TensorFlow Serving takes it. None without any.
+
+    Raises:
+      PredictionError: the file with the labels cannot be read.
+    """
+    stable = ModelFolder(base).labels().current.get(STABLE)
+    if stable is not None and _is_servable(base / str(stable)):
+        return base / str(stable)
     versions = [path for path in base.glob("*") if path.name.isdecimal() and _is_servable(path)]
     return max(versions, key=lambda path: int(path.name), default=None)
 

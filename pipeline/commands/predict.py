@@ -122,13 +122,10 @@ def predict(
 
 
 def newest_pushed_model(runs_dir: Path) -> Path | None:
-    """The version folder that was pushed last among RUN/serving/cxr/VERSION, None without any.
+    """Of the versions in use in RUN/serving/cxr the one that was pushed last, None without any."""
+    from serving.saved_model import served_version
 
-    Version numbers count within one run only, so runs are compared by the time of their push.
-    """
-    from serving.saved_model import newest_version
-
-    versions = [newest_version(base) for base in sorted(runs_dir.glob(f"*/serving/{MODEL_NAME}"))]
+    versions = [served_version(base) for base in sorted(runs_dir.glob(f"*/serving/{MODEL_NAME}"))]
     return max(
         (version for version in versions if version),
         key=lambda version: (version / "saved_model.pb").stat().st_mtime,

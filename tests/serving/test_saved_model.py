@@ -8,6 +8,7 @@ import pytest
 
 from serving.prediction import BadImageError, ModelContractError, ModelNotFoundError
 from serving.saved_model import ModelLoadError, SavedModelPredictor, find_servable
+from serving.versions import ModelFolder
 from tests.serving.tiny_model import (
     THRESHOLD,
     UNDECODABLE_PNG,
@@ -19,7 +20,7 @@ from tests.serving.tiny_model import (
 
 def make_servable(folder: Path) -> Path:
     folder.mkdir(parents=True)
-    (folder / "saved_model.pb").touch()
+    (folder / "saved_model.pb").write_bytes(b"model")
     return folder
 
 
@@ -32,6 +33,15 @@ class TestFindServable:
         for name in ("9", "10", "backup"):
             make_servable(tmp_path / name)
         assert find_servable(tmp_path) == tmp_path / "10"
+
+    def test_takes_the_stable_version_after_a_rollback(self, tmp_path: Path) -> None:
+        models = ModelFolder(tmp_path / "serving" / "cxr")
+        first, second = (
+            models.publish(make_servable(tmp_path / name)).path for name in ("first", "second")
+        )
+        assert find_servable(models.path) == find_servable(tmp_path) == second
+        models.rollback()
+        assert find_servable(models.path) == find_servable(tmp_path) == first
 
     def test_skips_a_version_that_is_still_being_copied(self, tmp_path: Path) -> None:
         make_servable(tmp_path / "1")
