@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from pathlib import Path
@@ -81,7 +82,9 @@ def _serve(settings: dict[str, Any], stop: threading.Event) -> None:
     # Here, not above: the command's help should not wait for TensorFlow.
     from serving.saved_model import import_tensorflow
 
-    import_tensorflow()
+    import_tensorflow().get_logger().setLevel(logging.ERROR)
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("serving.server").setLevel(logging.INFO)
     from serving.prediction import PredictionError
     from serving.server.config import ServerConfig
     from serving.server.embedded import EmbeddedServer

@@ -97,7 +97,7 @@ def _shortest(flat: NDArray[Any]) -> list[str]:
     # At the array's own precision: a float32 that became a Python float has 17 digits.
     if flat.dtype not in (np.float32, np.float64):
         flat = flat.astype(np.float32)
-    return [_NOT_FINITE.get(text, text) for text in map(str, flat)]
+    return [_NOT_FINITE.get(text, text) for text in flat.astype(str).tolist()]
 
 
 def _float32(value: float) -> str:

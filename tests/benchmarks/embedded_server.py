@@ -51,11 +51,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--soak", type=float, default=60)
     arguments = parser.parse_args()
-    films = [models._draw(number) for number in range(max(FILMS, models.STANDARDISED_ON))]
+    films = [models.draw(number) for number in range(max(FILMS, models.STANDARDISED_ON))]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "cxr")
         folder.mkdir()
-        models._export(models._build(arguments.backbone, films), "float32", folder / "1")
+        models.export(models.build(arguments.backbone, films), "float32", folder / "1")
         local = _in_process(folder / "1")
         with _server(folder) as (process, grpc_address, rest_address):
             with GrpcClient(grpc_address) as grpc_client, RestClient(rest_address) as rest_client:

@@ -73,7 +73,7 @@ class TestRoundTrip:
         (0.2, "0.2"),
         (3, "3.0"),
         (1e-5, "1e-05"),
-        (16777216, "16777216.0"),
+        (16777216, "1.6777216e+07"),
         (math.nan, "NaN"),
         (math.inf, "Infinity"),
         (-math.inf, "-Infinity"),
@@ -138,7 +138,7 @@ class TestShapes:
         (None, tf.float32, "Null is not of expected type: float"),
         ({"b64": "AA=="}, tf.float32, "Object is not of expected type: float"),
         (1, tf.string, "Number is not of expected type: string"),
-        ({"b64": 1}, tf.string, ""),
+        ({"b64": 1}, tf.string, "Failed to process element: 0"),
     ],
     ids=str,
 )
