@@ -302,7 +302,9 @@ def create_pipeline(
         split=TEST,
         finding=config.grad_cam.finding if labels == "findings" else "",
         settings=config.grad_cam,
-        code=source_digest("grad_cam", "scorer", packages=("opencv-python-headless",)),
+        code=source_digest(
+            "grad_cam", "explanation", "scorer", packages=("opencv-python-headless",)
+        ),
     ).with_beam_pipeline_args(beam_args(config.beam.workers or ALL_CORES))
 
     report = EvaluationReport(
