@@ -1,9 +1,8 @@
-"""What lies in a model's folder: its versions, and whether they are there as a whole."""
+"""What lies in a model's folder: its versions, and which of them to serve."""
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,6 @@ from tensorflow_serving.config.file_system_storage_path_source_pb2 import (
 _log = logging.getLogger(__name__)
 
 _INT64_MAX = 2**63 - 1
-_SHARD = re.compile(r"variables\.data-(\d{5})-of-(\d{5})")
 
 # What changes when somebody repairs, or finishes to write, a version.
 Fingerprint = tuple[tuple[str, int, int], ...]
@@ -71,24 +69,6 @@ def list_versions(base_path: Path) -> Mapping[int, Path]:
             continue
         versions[number] = path
     return versions
-
-
-def is_complete(version: Path) -> bool:
-    """Whether a SavedModel has its graph and every part of its variables.
-
-    TensorFlow Serving does not look, and so loads what is still being copied.
-    """
-    try:
-        if not (version / "saved_model.pb").stat().st_size:
-            return False
-        variables = {path.name for path in (version / "variables").glob("*")}
-    except OSError:
-        return False
-    if not variables:
-        return True
-    shards = [match for name in variables if (match := _SHARD.fullmatch(name))]
-    counts = {int(match[2]) for match in shards}
-    return "variables.index" in variables and counts == {len(shards)}
 
 
 def fingerprint(version: Path) -> Fingerprint:

@@ -18,6 +18,7 @@ from serving.server.metrics import WARMUP_LATENCY, Metrics
 from serving.server.model_config import ModelSettings
 from serving.server.servable import Servable
 from serving.server.warmup import warm_up
+from serving.versions import incomplete
 
 _log = logging.getLogger(__name__)
 
@@ -109,8 +110,9 @@ class Keeper:
         for number, path in storage.list_versions(settings.base_path).items():
             known = model.versions.get(number)
             loaded = known is not None and known.servable is not None and known.path == path
-            if not loaded and not storage.is_complete(path):
-                self._warn(f"{path}: not whole yet, and left alone: files are missing")
+            # TensorFlow Serving does not look, and so loads what is still being copied.
+            if not loaded and (missing := incomplete(path)):
+                self._warn(f"{path}: not whole yet, and left alone: {missing}")
             elif known and known.given_up and known.failed_with == storage.fingerprint(path):
                 continue
             else:

@@ -111,7 +111,7 @@ def test_what_the_summary_names_is_there(workspace: Workspace) -> None:
     contract = json.loads((pushed / "assets.extra/model_contract.json").read_text())
     assert contract["outputs"] == summary["model"]["outputs"]
     page = Path(summary["paths"]["grad_cam"]).read_text()
-    assert page.count("data:image/png;base64,") >= 4
+    assert page.count('src="heat/') >= 4
     events = list(Path(summary["paths"]["tensorboard"]).rglob("events.out.tfevents*"))
     assert events
 

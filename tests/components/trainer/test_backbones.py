@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -31,6 +32,9 @@ from components.trainer.serving_module import Answers
 from components.trainer.settings import TrainerSettings
 from components.trainer.weights_file import load_weights_file
 from components.transform.preprocessing import preprocess
+from serving.client import GrpcClient, RestClient
+from serving.server.config import ServerConfig
+from serving.server.embedded import EmbeddedServer
 from tests.components.trainer.samples import serve
 
 SIDE = 64
@@ -40,6 +44,8 @@ IMAGES = np.random.default_rng(0).random((2, SIDE, SIDE, 3), np.float32)
 QUICK = {"DenseNet121", "EfficientNetB0", "ResNet50V2", "MobileNetV3Small", "ConvNeXtTiny"}
 # Exported with maps of the finer grid; the others with those of the last.
 WITH_FINER = {"EfficientNetB0", "MobileNetV3Small"}
+# Whose maps a server is asked for, too.
+SERVED = {"DenseNet121", "EfficientNetB0", "ConvNeXtTiny"}
 # What holds for a family by the kinds of its layers, which its members share.
 of_each_family = pytest.mark.parametrize("name", sorted(QUICK), indirect=True, scope="module")
 
@@ -235,7 +241,7 @@ def test_it_is_explained_on_a_finer_grid(backbone: keras.Model, maps: np.ndarray
 def test_its_explanations_are_exported(
     name: str, backbone: keras.Model, maps: np.ndarray, tmp_path: Path
 ) -> None:
-    """Tape, explainer and the exported signature agree, as the Trainer builds it."""
+    """Explainer, exported signature and server agree, as the Trainer builds it."""
     classifier, corner = classifier_of_a_corner(backbone, maps)
     layer = finer_layer(backbone) if name in WITH_FINER else ""
     films = [tf.io.encode_png(np.uint8(255 * image[..., :1])) for image in IMAGES]
@@ -243,8 +249,9 @@ def test_its_explanations_are_exported(
     answers = Answers("binary", ("normal", "pneumonia"), (output,))
     module = serve(classifier, Preprocessing(), answers, layer="finer" if layer else "last")
 
-    module.save(str(tmp_path))
-    exported = tf.saved_model.load(str(tmp_path)).signatures["explain"]
+    folder = tmp_path / "cxr" / "1"
+    module.save(str(folder))
+    exported = tf.saved_model.load(str(folder)).signatures["explain"]
 
     found = exported(image_bytes=tf.stack(films))
     seen = preprocess(tf.stack(films), SIDE)
@@ -257,6 +264,23 @@ def test_its_explanations_are_exported(
     if not layer:
         by_hand = np.maximum(backbone(seen).numpy() @ corner, 0) / np.prod(maps.shape[1:3])
         np.testing.assert_allclose(found["heatmap"], by_hand, rtol=0, atol=tolerance)
+    if name in SERVED:
+        for served in served_maps(folder, [film.numpy() for film in films]):
+            np.testing.assert_allclose(served, expected, rtol=0, atol=tolerance)
+
+
+def served_maps(folder: Path, films: list[bytes]) -> Iterator[np.ndarray]:
+    """What a server answers by gRPC, and by REST."""
+    config = ServerConfig(
+        model_name="cxr", model_base_path=str(folder.parent), port=0, rest_api_port=0
+    )
+    with EmbeddedServer(config) as server:
+        for client in (
+            GrpcClient(f"127.0.0.1:{server.grpc_port}"),
+            RestClient(f"127.0.0.1:{server.rest_port}"),
+        ):
+            with client:
+                yield np.stack([one.heatmap for one in client.explain(films)])
 
 
 def classifier_of_a_corner(
