@@ -26,6 +26,26 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+@pytest.fixture(scope="session")
+def embedded(
+    two_versions_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator["EmbeddedServer"]:  # noqa: F821
+    """The embedded server, with 7 as stable and 12 as canary."""
+    from serving import model_config
+    from serving.server.config import ServerConfig
+    from serving.server.embedded import EmbeddedServer
+
+    labels = {model_config.STABLE: 7, model_config.CANARY: 12}
+    text = model_config.with_labels(
+        model_config.parse("", ""), "cxr", str(two_versions_dir), labels
+    )
+    file = tmp_path_factory.mktemp("embedded") / model_config.FILE_NAME
+    file.write_text(text)
+    config = ServerConfig(model_config_file=file, port=0, rest_api_port=0)
+    with EmbeddedServer(config) as server:
+        yield server
+
+
 @pytest.fixture
 def server(two_versions_dir: Path) -> Iterator["TFServingStub"]:  # noqa: F821
     """A server of both versions, of which 7 is labelled stable."""

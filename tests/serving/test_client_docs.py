@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import serving
-from tests.serving.tf_serving_stub import TFServingStub
+from serving.server.embedded import EmbeddedServer
 from tests.serving.tiny_model import encoded_image
 
 REPOSITORY = Path(serving.__file__).parents[1]
@@ -35,9 +35,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(server: TFServingStub, folder: Path, kind: str, code: str) -> str:
-    code = code.replace("localhost:8500", server.grpc_address)
-    code = code.replace("localhost:8501", server.rest_address)
+def run(embedded: EmbeddedServer, folder: Path, kind: str, code: str) -> str:
+    code = code.replace("localhost:8500", f"127.0.0.1:{embedded.grpc_port}")
+    code = code.replace("localhost:8501", f"127.0.0.1:{embedded.rest_port}")
     path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
     command = ["bash", "-c", code] if kind == "bash" else [sys.executable, "-c", code]
     ended = subprocess.run(
@@ -59,17 +59,19 @@ def test_there_are_examples_of_each_kind() -> None:
     assert [kind for kind, _ in EXAMPLES] == ["bash", "python", "python", "bash", "bash"]
 
 
-def test_commands(server: TFServingStub, folder: Path) -> None:
-    shown = run(server, folder, *EXAMPLES[0])
+def test_commands(embedded: EmbeddedServer, folder: Path) -> None:
+    shown = run(embedded, folder, *EXAMPLES[0])
     assert "PNEUMONIA (1)" in shown
     assert "3 images found: 2 predicted, 1 failed, 0 skipped" in shown
     assert (folder / "explained.png").read_bytes().startswith(b"\x89PNG")
-    assert len((folder / "results.csv").read_text().splitlines()) == 4
+    rows = (folder / "results.csv").read_text().splitlines()
+    assert len(rows) == 4
+    assert all("version 7" in row for row in rows[1:]), "the stable one"
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_python(server: TFServingStub, folder: Path, number: int) -> None:
-    shown = run(server, folder, *EXAMPLES[number])
+def test_python(embedded: EmbeddedServer, folder: Path, number: int) -> None:
+    shown = run(embedded, folder, *EXAMPLES[number])
     assert "PNEUMONIA" in shown
     assert "notes.png" in shown
     if number == 1:
@@ -78,11 +80,10 @@ def test_python(server: TFServingStub, folder: Path, number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [3, 4])
-def test_curl(server: TFServingStub, folder: Path, number: int) -> None:
+def test_curl(embedded: EmbeddedServer, folder: Path, number: int) -> None:
     if shutil.which("curl") is None:
         pytest.skip("no curl on this machine")
-    shown = run(server, folder, *EXAMPLES[number])
+    shown = run(embedded, folder, *EXAMPLES[number])
     assert "PNEUMONIA" in shown
     if number == 4:
         assert (folder / "overlay.png").read_bytes().startswith(b"\x89PNG")
-        assert server.served_versions == [7]
