@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from components.disclaimer import DISCLAIMER
+from serving.model_config import FILE_NAME
 
 _FIGURES = ("auc", "sensitivity", "specificity")
 _MARKS = {"passed": "[green]✓[/]", "refused": "[red]✗[/]", "not judged": "[yellow]–[/]"}
@@ -188,10 +189,8 @@ def _print_paths(summary: Mapping[str, Any], console: Console) -> None:
         f"{_program('tensorboard')} --logdir {_quoted(paths['tensorboard'])}",
     ]
     if summary["pushed"]:
-        serving = shlex.quote(str(run / "serving"))  # compose would not start from here
-        commands.append(
-            f"CXR_SERVING_DIR={serving} docker compose -f serving/deploy/compose.yaml up"
-        )
+        served = _quoted(str(run / "serving" / FILE_NAME))
+        commands.append(f"{_program('cxr')} serve --model-config-file {served}")
     for command in commands:
         console.print(f"  {escape(command)}", soft_wrap=True)
 

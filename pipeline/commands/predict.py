@@ -115,6 +115,8 @@ def predict(
         raise click.ClickException(str(error)) from error
 
     answers.show(as_json=as_json)
+    if explain_to and outcome.predictions:
+        click.echo(f"Drawn: {explain_to}", err=True)
     if outcome.failures:
         for failure in outcome.failures:
             click.echo(f"Not predicted: {failure}", err=True)
