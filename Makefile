@@ -12,8 +12,9 @@ WORKERS ?= 2
 help:
 	@echo "make demo       run the whole pipeline on synthetic chest X-rays"
 	@echo "make test       run all the tests, the linters and the type checker"
-	@echo "make benchmark  measure the Trainer against the notebook recipe; NAME=embedding, evaluation,"
-	@echo "                fine_tuning, ingest, near_duplicates or serving_latency for the others"
+	@echo "make benchmark  measure the Trainer against the notebook recipe; NAME=embedded_server,"
+	@echo "                embedding, evaluation, explain, fine_tuning, grad_cam_report, ingest,"
+	@echo "                input_sanity, near_duplicates or serving_latency for the others"
 	@echo "make image      build the container image"
 
 .PHONY: setup
