@@ -88,7 +88,7 @@ def test_pages_of_the_data_are_there(workspace: Workspace) -> None:
 
 
 def test_the_user_sees_progress_and_no_noise(first_run: Finished, workspace: Workspace) -> None:
-    assert "[21/21] Pusher" in first_run.out
+    assert "[22/22] Pusher" in first_run.out
     assert "Blessed" in first_run.out
     for reason, count in BAD.items():
         assert f"{count} {reason}" in first_run.out
