@@ -255,7 +255,7 @@ def create_pipeline(
             "statistics",
             "trainer",
             "transform",
-            packages=("opencv-python-headless",),
+            packages=("opencv-python-headless", "scipy"),
         ),
     )
     measures = explanation_probe.outputs["measures"] if config.explanation_probe.enabled else None
@@ -303,7 +303,11 @@ def create_pipeline(
         finding=config.grad_cam.finding if labels == "findings" else "",
         settings=config.grad_cam,
         code=source_digest(
-            "grad_cam", "explanation", "scorer", packages=("opencv-python-headless",)
+            "grad_cam",
+            "explanation",
+            "scorer",
+            "evaluator",
+            packages=("opencv-python-headless",),
         ),
     ).with_beam_pipeline_args(beam_args(config.beam.workers or ALL_CORES))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from components.evaluator.judgement import Gate, Verdict
-from components.explanation_probe.measures import FEW_FILMS, Localisation
+from components.explanation_probe.measures import FEW_PATIENTS, Localisation
 
 NAME = "explanations"
 
@@ -35,12 +35,12 @@ def explanation_gates(
     for one in measured:
         pointing = one.pointing
         if pointing is None or one.few:
-            why = one.unmeasured or f"where at least {FEW_FILMS} are asked for"
+            why = one.unmeasured or f"where {FEW_PATIENTS} patients at least are asked for"
             yield _gate(
                 dataset,
                 "refused",
-                f"{one.films} films with boxes of {one.finding} are too few to judge its heat "
-                f"maps by: {why}",
+                f"{one.films} films with boxes of {one.finding}, of {one.patients} patients, are "
+                f"too few to judge its heat maps by: {why}",
                 None,
                 floor,
             )

@@ -37,8 +37,10 @@ What is differentiated is the logit, never the sigmoid: its gradient vanishes fo
 and the map with it.
 
 Sign: evidence for the finding. Cells that speak against it are zero, not negative.
-Scale: logits. A cell tells how much it adds to the logit, to first order; without the relu the
-cells of `grad_cam` and `hires_cam` sum to gradient times activations.
+Scale: that of the logit. A cell of `hires_cam`, and of `grad_cam` at the last activations, tells
+how much it adds to the logit, to first order; without the relu the cells sum to gradient times
+activations. Where gradients are averaged before, or dropped, the unit is the same, but a cell is
+no share of the logit.
 Normalisation: none. Maps of different images can be compared, and none is stretched to its own
 maximum: the faint map of a negative image stays faint.
 """
@@ -46,14 +48,13 @@ maximum: the faint map of a negative image stays faint.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from components.explanation.layers import cut
-
-Method = Literal["grad_cam", "grad_cam_plus_plus", "hires_cam"]
+from components.explanation.methods import Method
 
 
 class Seen(NamedTuple):

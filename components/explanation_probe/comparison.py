@@ -65,13 +65,26 @@ def compare(
         return float(sign * model[rows].mean() - best)
 
     means = sign * others.mean(axis=1)
+    interval = mean_interval(model, patients, seed=seed)
     return Comparison(
         measure=measure,
-        model=mean_interval(model, patients, seed=seed),
+        model=interval,
         floors={name: mean_interval(one, patients, seed=seed) for name, one in floors.items()},
         best_floor=list(floors)[int(means.argmax())],
-        lift=patient_bootstrap(lift, patients, seed=seed),
+        lift=_widened(patient_bootstrap(lift, patients, seed=seed), model, interval, sign),
     )
+
+
+def _widened(
+    lift: Interval, model: NDArray[np.float64], interval: Interval, sign: float
+) -> Interval:
+    """Where all films hit, or none do, by what resampling cannot tell of the model's own share."""
+    if not _unanimous(model):
+        return lift
+    below, above = interval.estimate - interval.lower, interval.upper - interval.estimate
+    if sign < 0:
+        below, above = above, below
+    return lift.model_copy(update={"lower": lift.lower - below, "upper": lift.upper + above})
 
 
 def mean_interval(
@@ -91,9 +104,13 @@ def mean_interval(
       ValueError: with fewer than two patients.
     """
     several = len(set(patients))
-    if several > 1 and (np.all(values == 0) or np.all(values == 1)):
+    if several > 1 and _unanimous(values):
         return wilson(several if values[0] else 0, several)
     return bootstrapped_mean(values, patients, seed=seed)
+
+
+def _unanimous(values: NDArray[np.float64]) -> bool:
+    return bool(np.all(values == 0) or np.all(values == 1))
 
 
 def bootstrapped_mean(

@@ -10,7 +10,7 @@ from components.plain import Plain
 from components.statistics.interval import Interval
 
 # With fewer films an interval holds almost anything.
-FEW_FILMS = 5
+FEW_PATIENTS = 5
 
 
 class Localisation(Plain):
@@ -39,8 +39,8 @@ class Localisation(Plain):
 
     @property
     def few(self) -> bool:
-        """Whether there are too few films to claim anything."""
-        return self.films < FEW_FILMS
+        """Whether they are of too few patients to claim anything."""
+        return self.patients < FEW_PATIENTS
 
     @property
     def pointing(self) -> Comparison | None:
@@ -93,7 +93,7 @@ class Sanity(Plain):
       films: whose maps are compared.
       between_films: rank correlation of the model's maps of different films.
       stages: from the head downwards.
-      passed: whether little is left of the maps at the deepest stage where most films have heat.
+      passed: whether little is left of the maps at each stage where most films have heat.
       sentence: the verdict in words.
     """
 

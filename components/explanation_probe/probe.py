@@ -155,22 +155,23 @@ def measure_sanity(
 
 
 def _verdict(stages: Sequence[Stage], films: int) -> tuple[bool, str]:
-    """By the deepest stage at which most films still have heat: with nothing, nothing is alike."""
+    """By every stage at which most films still have heat: with nothing, nothing is alike."""
     warm = [stage for stage in stages if 2 * stage.without_heat < films]
     if not warm:
         return False, "The maps of the randomised network have no heat: nothing can be compared."
-    deepest = warm[-1]
-    found = deepest.rank_correlation
-    passed = found.upper < sanity.MOST_ALIKE
+    failed = [stage for stage in warm if stage.rank_correlation.upper >= sanity.MOST_ALIKE]
+    told = failed[-1] if failed else warm[-1]
+    found = told.rank_correlation
+    passed = not failed
     meaning = (
         "the maps depend on what the network’s weights are"
         if passed
         else "the maps are not shown to depend on the network’s weights, rather than on the film "
         "or the architecture alone"
     )
-    cold = "" if deepest is stages[-1] else "; of more layers, maps have no heat"
+    cold = "" if warm[-1] is stages[-1] else "; of more layers, maps have no heat"
     return passed, (
-        f"With {deepest.randomised} randomised, maps have a rank correlation of {found} with the "
+        f"With {told.randomised} randomised, maps have a rank correlation of {found} with the "
         f"model’s own, where {sanity.MOST_ALIKE:g} would be too much: {meaning}{cold}."
     )
 

@@ -21,6 +21,7 @@ class ModelContract:
       class_names: of the negative and the positive class.
       threshold: the operating point, a calibrated probability.
       method: how maps are made, such as `grad_cam`.
+      layer: whose input they are maps of; empty for the activations that are pooled.
       grid: rows and columns of a map.
       reference: the value of the hottest colour, in logits.
       opacity: of the hottest colour in the model's own overlays.
@@ -31,9 +32,15 @@ class ModelContract:
     class_names: tuple[str, str]
     threshold: float
     method: str
+    layer: str
     grid: tuple[int, int]
     reference: float
     opacity: float
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether a cell's value is what it adds to the logit, to first order."""
+        return self.method == "hires_cam" or (self.method == "grad_cam" and not self.layer)
 
     @classmethod
     def from_json(cls, text: str, finding: str = "") -> ModelContract:
@@ -58,24 +65,29 @@ class ModelContract:
                 class_names=_words(finding) if finding else tuple(contract["class_names"]),
                 threshold=float(output["operating_point"]["threshold"]),
                 method=str(explanation["method"]),
+                layer=str(explanation["layer"]),
                 grid=(int(rows), int(columns)),
                 reference=float(explanation["references"][number]),
                 opacity=float(explanation["opacity"]),
             )
         except KeyError as error:
             raise InputError(f"the model contract has no entry {error}: {RETRAIN}") from error
-        except (TypeError, IndexError) as error:
-            raise InputError(f"the model contract cannot be read: {error}") from error
+        except InputError:
+            raise
+        except (TypeError, IndexError, ValueError) as error:
+            raise InputError(f"the model contract cannot be read: {error}: {RETRAIN}") from error
 
 
 def _find(names: Sequence[str], finding: str) -> int:
     if not finding and len(names) != 1:
         raise InputError(
-            f"grad_cam.finding: which output is to be explained? The model has {', '.join(names)}"
+            f"which finding is to be explained? The model has {', '.join(names)}: choose one by "
+            "grad_cam.finding, or --finding"
         )
     if finding and finding not in names:
         raise InputError(
-            f"grad_cam.finding: the model has no output {finding!r}; it has {', '.join(names)}"
+            f"grad_cam.finding, or --finding: the model has no output {finding!r}; it has "
+            f"{', '.join(names)}"
         )
     return names.index(finding) if finding else 0
 

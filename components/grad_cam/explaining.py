@@ -44,6 +44,7 @@ class Explain(beam.PTransform):
         *,
         model: str,
         contract: ModelContract,
+        finding: str,
         folder: str,
         chosen: Mapping[Key, int],
         boxes: bool = True,
@@ -53,30 +54,33 @@ class Explain(beam.PTransform):
         Args:
           model: folder of the SavedModel.
           contract: which of its outputs is explained.
+          finding: whose boxes are shown; empty for pneumonia.
           folder: where the pictures go, see `ExplanationReport`.
           chosen: numbers of the cases.
           boxes: whether known findings may be shown.
         """
         super().__init__()
         self._chosen = dict(chosen)
+        self._finding = finding
         self._explain = _Explain(model, contract, folder, self._chosen, boxes=boxes)
 
     def expand(self, examples: beam.PCollection) -> beam.PCollection:
         """The transform."""
         return (
             examples
-            | "Keep" >> beam.ParDo(_Keep(self._chosen))
+            | "Keep" >> beam.ParDo(_Keep(self._chosen, self._finding))
             | "Batch" >> beam.BatchElements(min_batch_size=BATCH, max_batch_size=BATCH)
             | "Explain" >> beam.ParDo(self._explain)
         )
 
 
 class _Keep(beam.DoFn):
-    def __init__(self, chosen: Mapping[Key, int]):
+    def __init__(self, chosen: Mapping[Key, int], finding: str):
         self._chosen = chosen
+        self._finding = finding
 
     def process(self, serialized: bytes) -> Iterator[Film]:
-        film = parse_film(serialized)
+        film = parse_film(serialized, self._finding)
         if (film.sha256, film.filename) in self._chosen:
             yield film
 

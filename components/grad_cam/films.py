@@ -24,6 +24,8 @@ DETAILS = (
 
 Box = tuple[float, float, float, float]
 
+_PNEUMONIA = "Pneumonia"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Film:
@@ -37,7 +39,7 @@ class Film:
       labels: 0 or 1 for each of the model's outputs, where the record has as many; else the
         binary label.
       details: what else is known, name to values.
-      boxes: x, y, width, height of each known finding, as fractions of the film.
+      boxes: x, y, width, height of each place that shows the finding, as fractions of the film.
     """
 
     sha256: str
@@ -77,12 +79,20 @@ def parse_line(line: str) -> ExplainedFilm:
     return ExplainedFilm(**json.loads(line))
 
 
-def parse_film(serialized: bytes) -> Film:
-    """Read the record of a film: a serialized Example."""
+def parse_film(serialized: bytes, finding: str) -> Film:
+    """Read the record of a film.
+
+    Args:
+      serialized: the Example.
+      finding: whose boxes are meant, out of `record.PATHOLOGIES`; empty for pneumonia.
+    """
     features = tf.train.Example.FromString(serialized).features.feature
     labels = features[record.FINDING_LABELS].int64_list.value
     details = {name: tuple(_texts(features[name])) for name in DETAILS}
     sides = list(features[record.BOXES].float_list.value)
+    # The feature is flat, four numbers per box.
+    boxes = zip(sides[0::4], sides[1::4], sides[2::4], sides[3::4], strict=True)
+    marked = _texts(features[record.BOX_FINDINGS])
     return Film(
         sha256=_text(features[record.SHA256].bytes_list.value[0]),
         filename=_text(features[record.FILENAME].bytes_list.value[0]),
@@ -90,8 +100,9 @@ def parse_film(serialized: bytes) -> Film:
         encoded=features[record.IMAGE].bytes_list.value[0],
         labels=tuple(labels or features[record.LABEL].int64_list.value),
         details={name: values for name, values in details.items() if values},
-        # The feature is flat, four numbers per box.
-        boxes=tuple(zip(sides[0::4], sides[1::4], sides[2::4], sides[3::4], strict=True)),
+        boxes=tuple(
+            box for name, box in zip(marked, boxes, strict=True) if name == (finding or _PNEUMONIA)
+        ),
     )
 
 

@@ -16,6 +16,7 @@ import markupsafe
 
 from components import page
 from components.disclaimer import DISCLAIMER
+from components.explanation import methods
 from components.grad_cam import words
 from components.grad_cam.cases import Outcome, SelectedCase, log_odds
 from components.grad_cam.contract import ModelContract
@@ -165,6 +166,8 @@ def render_html(report: Report) -> str:
         },
         report=report,
         contract=report.contract,
+        method=methods.NAMES[report.contract.method],
+        source=methods.SOURCES[report.contract.method],
         outcomes=list(Outcome),
         shown=Counter(case.selected.case.outcome for case in report.cases),
         choices=choices(report),

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from components.explanation.methods import NAMES
 from components.explanation_probe.comparison import Comparison
 from components.explanation_probe.faithfulness import DELETION
 from components.explanation_probe.measures import Faithfulness, Localisation, Measures
 from components.report.figures import finding_name
 from components.report.tables import NOTHING, Table, count, figure, signed
 
-_METHODS = {
-    "grad_cam": "Grad-CAM",
-    "grad_cam_plus_plus": "Grad-CAM++",
-    "hires_cam": "HiRes-CAM",
-}
 _FLOORS = {
     "random": "a random place",
     "centre": "the centre of the film",
@@ -33,7 +29,7 @@ def sentences(measures: Measures) -> Iterator[str]:
     """What was measured and found, in plain words, without `LIMITS`."""
     rows, columns = measures.grid
     yield (
-        f"{_METHODS.get(measures.method, measures.method)} maps of {rows} by {columns} cells, of "
+        f"{NAMES[measures.method]} maps of {rows} by {columns} cells, of "
         f"films in {' and '.join(measures.splits)} that show the finding."
         + (
             " The model learnt from training films, but never from a box."

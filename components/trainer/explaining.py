@@ -12,7 +12,8 @@ import tensorflow as tf
 from components import progress
 from components.example_gen import record
 from components.explanation.layers import finer_layer
-from components.explanation.maps import Explainer, Method, Seen
+from components.explanation.maps import Explainer, Seen
+from components.explanation.methods import Method
 from components.explanation.overlay import draw_overlays
 from components.explanation.scale import fit_references
 from components.trainer import settings

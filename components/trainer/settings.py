@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
+from components.explanation.methods import Method
 from components.settings import Settings
 
 BackboneName = Literal[
@@ -142,7 +143,7 @@ class Explanation(Settings):
       opacity: of the hottest colour on the film.
     """
 
-    method: Literal["grad_cam", "grad_cam_plus_plus", "hires_cam"] = "grad_cam"
+    method: Method = "grad_cam"
     layer: Literal["last", "finer"] = "last"
     opacity: float = pydantic.Field(default=0.6, gt=0, le=1)
 

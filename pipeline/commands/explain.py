@@ -63,25 +63,25 @@ def explain(run: str, case: str, out: Path | None, finding: str, runs: Path) -> 
     sources = index["sources"]
     model = Path(sources["model"]) / _SERVED
     if not model.is_dir():
-        raise InputError(f"{run}: its model is no longer in {model}")
+        raise InputError(f"{run}: its model is no longer in {model}: run the experiment again")
 
     # Here, not above: the command's help should not wait for TensorFlow.
     from serving.saved_model import import_tensorflow
 
     import_tensorflow()
-    from components.grad_cam.contract import ModelContract
+    from components.grad_cam.exported_model import read_contract
     from components.grad_cam.pictures import overlay_png, read_film, to_heat
     from components.grad_cam.words import format_logits
-    from components.trainer.export import CONTRACT
 
-    contract = ModelContract.from_json((model / CONTRACT).read_text(), finding or _finding(index))
-    film = _film(case, sources["examples"], index["split"])
+    finding = finding or _finding(index)
+    contract = read_contract(str(model), finding)
+    film = _film(case, sources["examples"], index["split"], finding)
     explanation = _ask(model, film)
     picture = overlay_png(
         read_film(film.encoded),
         to_heat(_map(explanation, contract), contract.reference),
         contract.opacity,
-        boxes=film.boxes,
+        boxes=() if "boxes" in index["redacted"] else film.boxes,
         ends=("0", f">= {format_logits(contract.reference)} logits per cell"),
     )
     path = out or Path(f"{Path(case).stem}_explained.png")
@@ -96,9 +96,11 @@ def _read_index(run: str, runs: Path) -> dict[str, Any]:
     """What the run's GradCamReport wrote."""
     figures = load_figures(find_report(run, runs))
     source = figures.lineage.artifacts.get("explanations")
-    path = Path(source.uri if source else "") / _INDEX
-    if source is None or not path.is_file():
-        raise InputError(f"{run} has no explanations: looked for {path}")
+    if source is None:
+        raise InputError(f"{run} was made without explanations: run the experiment again")
+    path = Path(source.uri) / _INDEX
+    if not path.is_file():
+        raise InputError(f"{run}: its explanations are no longer in {path}: run it again")
     index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if "sources" not in index:
         raise InputError(f"{path} was written by another version: run the experiment again")
@@ -110,7 +112,7 @@ def _finding(index: Mapping[str, Any]) -> str:
     return "" if index["output"] in index["class_names"] else str(index["output"])
 
 
-def _film(case: str, examples: str, split: str) -> Film:
+def _film(case: str, examples: str, split: str, finding: str) -> Film:
     """A file of that path, or else the film of that name in the run's split."""
     from components.grad_cam.films import Film
     from serving.prediction import BadImageError, read_image
@@ -124,7 +126,7 @@ def _film(case: str, examples: str, split: str) -> Film:
         return Film(
             sha256="", filename=case, dataset="", encoded=encoded, labels=(), details={}, boxes=()
         )
-    for film in _films(Path(examples), split):
+    for film in _films(Path(examples), split, finding):
         if film.filename == case:
             return film
     raise InputError(
@@ -132,16 +134,17 @@ def _film(case: str, examples: str, split: str) -> Film:
     )
 
 
-def _films(examples: Path, split: str) -> Iterator[Film]:
+def _films(examples: Path, split: str, finding: str) -> Iterator[Film]:
     import tensorflow as tf
 
     from components.grad_cam.films import parse_film
 
     files = sorted(str(path) for path in (examples / f"Split-{split}").glob("*.gz"))
     if not files:
-        raise InputError(f"the images are no longer in {examples}")
+        raise InputError(f"the images are no longer in {examples}: run the experiment again")
     records = tf.data.TFRecordDataset(files, compression_type="GZIP")
-    yield from map(parse_film, records.as_numpy_iterator())
+    for record in records.as_numpy_iterator():
+        yield parse_film(record, finding)
 
 
 def _ask(model: Path, film: Film) -> Explanation:
@@ -179,7 +182,8 @@ def _lines(
         yield "", _at_this_point(index["slices"][0], positive)
     yield "Hottest cell", _hottest(_map(explanation, contract), contract)
     for name, values in film.details.items():
-        yield heading(name), ", ".join(values)
+        if name not in index["redacted"]:
+            yield heading(name), ", ".join(values)
     for shown in index["cases"]:
         if film.sha256 and shown.get("sha256") == film.sha256:
             yield "In the report", shown["reason"]
@@ -221,4 +225,4 @@ def _at_this_point(split: Mapping[str, Any], positive: str) -> str:
         shares.append(f"finds {split['sensitivity']:.1%} of the test films with {positive}")
     if split["specificity"] is not None:
         shares.append(f"calls {1 - split['specificity']:.1%} of the others {positive}")
-    return f"at which the model {' and '.join(shares)}"
+    return f"at which the model {' and '.join(shares)}" if shares else ""

@@ -162,7 +162,7 @@ def _drawn(images: "tf.Tensor") -> "dict[str, tf.Tensor]":  # noqa: F821
 def _explanation(outputs: int) -> dict[str, Any]:
     return {
         "method": "grad_cam",
-        "layer": "last",
+        "layer": "",
         "grid": list(GRID),
         "unit": "logit",
         "opacity": 0.6,

@@ -270,7 +270,7 @@ def test_heat_maps_that_cannot_be_judged_are_refused_and_it_is_said_why() -> Non
     assert "leave evaluator.min_explanation_lift out" in without_boxes.sentence
     few = explanations_gate(0.0, localisation(4))
     assert (few.verdict, few.value) == ("refused", None)
-    assert "4 films with boxes of pneumonia are too few" in few.sentence
+    assert "4 films with boxes of pneumonia, of 4 patients, are too few" in few.sentence
     unmeasured = localisation(0, measures=(), unmeasured="no film in test has boxes")
     assert "no film in test has boxes" in explanations_gate(0.0, unmeasured).sentence
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.explanation.maps import Explainer, Method
+from components.explanation.maps import Explainer
+from components.explanation.methods import Method
 from components.trainer import classifier
 
 METHODS: tuple[Method, ...] = ("grad_cam", "grad_cam_plus_plus", "hires_cam")

@@ -49,6 +49,16 @@ def test_all_or_none_is_uncertain_as_so_many_patients_are(
     assert (found.lower, found.upper) == pytest.approx(ends, abs=0.01)
 
 
+def test_where_all_films_hit_the_lift_is_as_uncertain_as_the_share() -> None:
+    rng = np.random.default_rng(3)
+    floor = rng.random(40) / 10
+    for model in (np.ones(40), np.zeros(40)):
+        found = compare("x", model, {"floor": floor}, PATIENTS)
+        assert found.lift.upper - found.lift.lower > found.model.upper - found.model.lower
+        assert found.lift.lower <= found.model.lower - found.floors["floor"].estimate
+        assert found.lift.upper >= found.model.upper - found.floors["floor"].estimate
+
+
 def test_an_interval_takes_two_patients() -> None:
     with pytest.raises(ValueError, match="two"):
         mean_interval(np.array([1.0, 1.0]), ["a", "a"])

@@ -26,9 +26,16 @@ def test_maps_that_stay_as_they_were_fail() -> None:
 
 
 def test_maps_that_change_pass() -> None:
-    found = check(head=OWN, all_layers=OTHERS)
+    found = check(head=OTHERS[::-1], all_layers=OTHERS)
     assert found.passed
+    assert "With all layers randomised" in found.sentence
     assert [stage.without_heat for stage in found.stages] == [0, 0]
+
+
+def test_it_takes_a_single_stage_to_fail() -> None:
+    found = check(head=OWN, all_layers=OTHERS)
+    assert not found.passed
+    assert "With head randomised" in found.sentence
 
 
 def test_maps_without_heat_prove_nothing() -> None:

@@ -55,7 +55,10 @@ def make_film(number: int, label: int, dataset: str = "pediatric") -> tf.train.E
         etiology=None if nih else ("bacteria" if label else "none"),
         age_years=40 + number if nih else None,
         sex="FM"[number % 2] if nih else None,
-        boxes=((0.1, 0.6, 0.3, 0.3), (0.6, 0.6, 0.2, 0.2)) if nih and label else (),
+        boxes=((0.1, 0.6, 0.3, 0.3), (0.5, 0.1, 0.4, 0.4), (0.6, 0.6, 0.2, 0.2))
+        if nih and label
+        else (),
+        box_findings=("Pneumonia", "Effusion", "Pneumonia") if nih and label else (),
     )
 
 
@@ -109,7 +112,7 @@ def tiny_contract(outputs: int = 1, output: int = 0) -> dict[str, Any]:
         ],
         "explanation": {
             "method": "grad_cam",
-            "layer": "last",
+            "layer": "",
             "grid": [CELLS, CELLS],
             "unit": "logit",
             "opacity": OPACITY,

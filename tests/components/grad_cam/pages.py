@@ -19,6 +19,7 @@ CONTRACT = ModelContract(
     name="pneumonia",
     class_names=("normal", "pneumonia"),
     threshold=0.4,
+    layer="",
     method="grad_cam",
     grid=(7, 7),
     reference=0.05,

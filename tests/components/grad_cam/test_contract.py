@@ -40,7 +40,7 @@ def test_one_finding_of_several_has_its_own_output_threshold_and_reference():
 @pytest.mark.parametrize(
     ("finding", "outputs", "said"),
     [
-        ("", 14, "which output is to be explained"),
+        ("", 14, "which finding is to be explained"),
         ("Gout", 14, "no output 'Gout'; it has Atelectasis"),
         ("Edema", 1, "no output 'Edema'; it has pneumonia"),
     ],

@@ -17,6 +17,7 @@ from keras.applications import imagenet_utils
 from components.errors import InputError
 from components.explanation.layers import finer_layer
 from components.explanation.maps import Explainer
+from components.grad_cam.exported_model import ExplainingModel
 from components.trainer.backbones import (
     BACKBONES,
     build_backbone,
@@ -35,6 +36,7 @@ from components.transform.preprocessing import preprocess
 from serving.client import GrpcClient, RestClient
 from serving.server.config import ServerConfig
 from serving.server.embedded import EmbeddedServer
+from tests.components.grad_cam.pages import CONTRACT
 from tests.components.trainer.samples import serve
 
 SIDE = 64
@@ -232,7 +234,9 @@ def test_it_is_explained_on_a_finer_grid(backbone: keras.Model, maps: np.ndarray
     _, explained = explainer(tf.constant(IMAGES))
 
     assert explainer.grid == (SIDE // 16, SIDE // 16)
-    expected = taped(classifier, layer)
+    activations, gradient = taped(classifier, layer, tf.constant(IMAGES))
+    # HiRes-CAM by the book.
+    expected = tf.nn.relu(tf.reduce_sum(gradient * activations, axis=-1)).numpy()
     np.testing.assert_allclose(explained[:, 0], expected, rtol=0, atol=1e-5 * expected.max())
     assert (np.ptp(explained, axis=(1, 2, 3)) > 0).all()
 
@@ -241,7 +245,7 @@ def test_it_is_explained_on_a_finer_grid(backbone: keras.Model, maps: np.ndarray
 def test_its_explanations_are_exported(
     name: str, backbone: keras.Model, maps: np.ndarray, tmp_path: Path
 ) -> None:
-    """Explainer, exported signature and server agree, as the Trainer builds it."""
+    """Tape, explainer, exported signature, report and server agree, as the Trainer builds it."""
     classifier, corner = classifier_of_a_corner(backbone, maps)
     layer = finer_layer(backbone) if name in WITH_FINER else ""
     films = [tf.io.encode_png(np.uint8(255 * image[..., :1])) for image in IMAGES]
@@ -261,11 +265,17 @@ def test_its_explanations_are_exported(
     tolerance = 1e-4 * float(tf.reduce_max(expected))
     np.testing.assert_allclose(found["heatmap"], expected, rtol=0, atol=tolerance)
     np.testing.assert_allclose(found["probability"], tf.sigmoid(logits)[:, 0], rtol=1e-4)
+    activations, gradient = taped(classifier, layer, seen)
+    weights = tf.reduce_mean(gradient, axis=(1, 2))
+    by_tape = tf.nn.relu(tf.einsum("nhwc,nc->nhw", activations, weights))
+    np.testing.assert_allclose(found["heatmap"], by_tape, rtol=0, atol=tolerance)
     if not layer:
         by_hand = np.maximum(backbone(seen).numpy() @ corner, 0) / np.prod(maps.shape[1:3])
         np.testing.assert_allclose(found["heatmap"], by_hand, rtol=0, atol=tolerance)
     if name in SERVED:
-        for served in served_maps(folder, [film.numpy() for film in films]):
+        encoded = [film.numpy() for film in films]
+        reported = ExplainingModel(str(folder), CONTRACT)(encoded)
+        for served in (reported, *served_maps(folder, encoded)):
             np.testing.assert_allclose(served, expected, rtol=0, atol=tolerance)
 
 
@@ -295,18 +305,17 @@ def classifier_of_a_corner(
     return build_classifier(backbone, head), corner
 
 
-def taped(classifier: keras.Model, layer: str) -> np.ndarray:
-    """HiRes-CAM by the book, by a tape through the whole network."""
+def taped(classifier: keras.Model, layer: str, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Activations and the logit's gradient there, by a tape through the whole network."""
     _, backbone, pool, head, _ = classifier.layers
     _, normalise, network = backbone.layers
-    read = network.get_layer(layer).input
+    read = network.get_layer(layer).input if layer else network.output
     with tf.GradientTape() as tape:
-        tape.watch(images := tf.constant(IMAGES))
+        tape.watch(images)
         whole = keras.Model(network.input, [read, network.output])
         activations, last = whole(normalise(images), training=False)
-        logit = head(pool(last))
-    gradient = tape.gradient(logit, activations)
-    return tf.nn.relu(tf.reduce_sum(gradient * activations, axis=-1)).numpy()
+        logit = head(pool(last if layer else activations))
+    return activations, tape.gradient(logit, activations)
 
 
 class Preprocessing(tf.Module):

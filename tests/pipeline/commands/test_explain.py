@@ -79,6 +79,21 @@ def test_a_film_of_the_test_split(root: Path, tmp_path: Path) -> None:
     assert drawn.shape[1] == round(768 * width / max(height, width))
 
 
+def test_what_the_report_keeps_back_is_not_told_here(root: Path, tmp_path: Path) -> None:
+    shown = run(root, "--case", FOUND, "--out", tmp_path / "out.png").output
+    assert "Age in years" in shown
+    path = root / "explanations" / "cases.json"
+    index = path.read_text()
+    path.write_text(json.dumps(json.loads(index) | {"redacted": ["age_years", "sex"]}))
+    try:
+        redacted = run(root, "--case", FOUND, "--out", tmp_path / "out.png").output
+    finally:
+        path.write_text(index)
+    assert "Age in years" not in redacted
+    assert "Sex" not in redacted
+    assert "Findings" in redacted
+
+
 def test_an_image_file_has_no_outcome(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
