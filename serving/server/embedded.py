@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
@@ -107,6 +108,7 @@ class EmbeddedServer:
           grace: seconds after which what still runs is cut off; None for the setting's.
         """
         grace = self.config.grace_seconds if grace is None else grace
+        end = time.monotonic() + grace
         self._stop_watching.set()
         if self._loop:
             asyncio.run_coroutine_threadsafe(self._close(grace), self._loop).result()
@@ -116,7 +118,7 @@ class EmbeddedServer:
             thread.join()
         self._threads.clear()
         if self._watcher:
-            self._watcher.close()
+            self._watcher.close(max(0.0, end - time.monotonic()))
         self.models.close()
         if self._batches:
             self._batches.close()
