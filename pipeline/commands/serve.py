@@ -17,6 +17,8 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 # What the server's own defaults decide is not given on; so they stand in one place.
 _UNSET: Any = None
+# As TensorFlow Serving takes them: --flag, --flag=true, --flag=false.
+_BOOLEAN: Any = {"type": bool, "is_flag": False, "flag_value": "true"}
 
 
 def _flag(name: str, help_text: str, **options: Any) -> Any:
@@ -33,19 +35,23 @@ def _flag(name: str, help_text: str, **options: Any) -> Any:
 @_flag("file_system_poll_wait_seconds", "Look for versions so often.  [default: 1]", type=float)
 @_flag("host", "The interface to listen on.  [default: 127.0.0.1, this machine alone]")
 @_flag("port", "For gRPC; 0: any.  [default: 8500]", type=click.IntRange(0, 65535))
-@_flag("rest_api_port", "For REST; 0: any.  [default: 8501]", type=click.IntRange(0, 65535))
+@_flag(
+    "rest_api_port",
+    "For REST and the page; 0: neither.  [default: 8501]",
+    type=click.IntRange(0, 65535),
+)
 @_flag("rest_api_timeout_in_ms", "For a REST request.  [default: 30000]", type=int)
-@_flag("rest_api_enable_cors_support", "Answer pages of other origins.", is_flag=True)
+@_flag("rest_api_enable_cors_support", "Answer pages of other origins.", **_BOOLEAN)
 @_flag("max_num_load_retries", "Of a version that fails to load.  [default: 5]", type=int)
 @_flag("load_retry_interval_micros", "Between them.  [default: 1000000]", type=int)
 @_flag(
     "allow_version_labels_for_unavailable_models",
     "Let new labels point at versions that are not loaded.",
-    is_flag=True,
+    **_BOOLEAN,
 )
-@_flag("enable_batching", "Run requests together; on a processor that seldom pays.", is_flag=True)
+@_flag("enable_batching", "Run requests together; on a processor that seldom pays.", **_BOOLEAN)
 @_flag("batching_parameters_file", "BatchingParameters in text form.", type=_FILE)
-@_flag("enable_prometheus", "Metrics at /monitoring/prometheus/metrics.", is_flag=True)
+@_flag("enable_prometheus", "Metrics at /monitoring/prometheus/metrics.", **_BOOLEAN)
 @_flag("monitoring_config_file", "MonitoringConfig in text form.", type=_FILE)
 @_flag("ssl_config_file", "SSLConfig in text form, for both ports.", type=_FILE)
 @_flag("tensorflow_intra_op_parallelism", "Threads of one operation.", type=int)
@@ -71,6 +77,8 @@ def serve(**flags: Any) -> None:
     base_path = given.get("model_base_path")
     if base_path and not Path(base_path).is_dir():
         raise click.BadParameter(f"{base_path}: no such folder", param_hint="--model-base-path")
+    if given.get("rest_api_port") == 0:  # as for TensorFlow Serving
+        given["rest_api_port"] = None
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -113,6 +121,7 @@ def _announce(server: Any) -> None:
         found = ", ".join(map(str, versions)) or "none yet; served when one comes"
         click.echo(f"  model {name}: version {found}")
     click.echo(f"  gRPC  {host}:{server.grpc_port}")
-    click.echo(f"  REST  {scheme}://{host}:{server.rest_port}/v1/models")
-    click.echo(f"  page  {scheme}://{host}:{server.rest_port}/")
+    if server.rest_port is not None:
+        click.echo(f"  REST  {scheme}://{host}:{server.rest_port}/v1/models")
+        click.echo(f"  page  {scheme}://{host}:{server.rest_port}/")
     click.echo(DISCLAIMER)

@@ -53,10 +53,10 @@ class Models(Protocol):
         """The models, and which versions can be asked; the page opens with the first model."""
 
     def contract(self, name: str) -> tuple[int, Mapping[str, Any]]:
-        """The version that answers by default, and its contract, {} if it has none.
+        """The version that the page asks, and its contract, {} if it has none.
 
         Raises:
-          PredictionError: no version is available.
+          PredictionError: it is not available.
         """
 
 
@@ -114,16 +114,16 @@ async def _model(models: Models, request: web.Request) -> web.Response:
 
 
 async def _film(slots: asyncio.Semaphore, request: web.Request) -> web.Response:
+    try:
+        async with asyncio.timeout(_UPLOAD_SECONDS):
+            data = await _body(request)
+    except TimeoutError:
+        return _error(408, "the file took too long to arrive")
+    if data is None:
+        return _error(413, f"the file is larger than {MOST_FILM_BYTES // 2**20} MB")
     if slots.locked():
         return _error(429, "other DICOM files are being opened")
-    async with slots:
-        try:
-            async with asyncio.timeout(_UPLOAD_SECONDS):
-                data = await _body(request)
-        except TimeoutError:
-            return _error(408, "the file took too long to arrive")
-        if data is None:
-            return _error(413, f"the file is larger than {MOST_FILM_BYTES // 2**20} MB")
+    async with slots:  # not before: a slow upload takes no place
         try:
             png = await asyncio.to_thread(_render, data)
         except dicom_image.DicomError as error:

@@ -72,8 +72,11 @@ def read_parameters(path: Path | None) -> BatchingParameters:
     if path is None:
         return BatchingParameters()
     proto = read_batching_parameters(path)
-    if proto.enable_large_batch_splitting.value:
-        raise ServerConfigError(f"{path}: enable_large_batch_splitting is not supported")
+    if proto.enable_large_batch_splitting.value or proto.HasField("max_execution_batch_size"):
+        raise ServerConfigError(
+            f"{path}: large batches are not split here: leave out enable_large_batch_splitting "
+            "and max_execution_batch_size, and set max_batch_size to what the model can run"
+        )
     settings: dict[str, Any] = {
         name: getattr(proto, name).value
         for name in (
@@ -151,6 +154,7 @@ class BatchScheduler:
         try:
             return task.result.result(left)
         except FutureTimeoutError:
+            task.result.cancel()  # it need not run if it still waits
             raise StatusError(
                 Code.DEADLINE_EXCEEDED, "the deadline passed while the batch waited or ran"
             ) from None

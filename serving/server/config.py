@@ -22,7 +22,8 @@ class ServerConfig:
     Attributes:
       host: the interface to listen on; loopback, so that nobody else is served by accident.
       port: of gRPC; 0 for any that is free.
-      rest_api_port: of REST and the page; 0 for any that is free, None for no REST.
+      rest_api_port: of REST and the page; 0 for any that is free, None for no REST. On the
+        command line 0 is no REST, as it is for TensorFlow Serving.
       model_name: of the one model at `model_base_path`.
       model_base_path: the folder of its versions.
       model_config_file: a ModelServerConfig in text form, instead of the two above.

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -17,11 +18,11 @@ from serving.server import batching
 from serving.server.admission import Admission
 from serving.server.batching import BatchScheduler
 from serving.server.config import ServerConfig
-from serving.server.errors import ServerConfigError, StatusError
 from serving.server.grpc_front import GrpcFront
 from serving.server.manager import ModelManager, watch
 from serving.server.metrics import Metrics
-from serving.server.model_config import wanted_models
+from serving.server.model_config import ModelSettings, wanted_models
+from serving.server.reloading import Reloader
 from serving.server.request_log import RequestLog
 from serving.server.rest_front import RestFront
 from serving.server.service import Service
@@ -72,28 +73,33 @@ class EmbeddedServer:
         """
         config = self.config
         tls = TLS.read(config.ssl_config_file) if config.ssl_config_file else None
+        parameters = batching.read_parameters(config.batching_parameters_file)
+        # The last that can be refused while no thread has to be ended.
+        log = (
+            RequestLog(config.request_log_dir, sampling=config.request_log_sampling)
+            if config.request_log_dir
+            else None
+        )
         running = config.max_running_requests
         if config.enable_batching:
-            parameters = batching.read_parameters(config.batching_parameters_file)
             self._batches = BatchScheduler(parameters)
             running = max(running, min(2 * parameters.max_batch_size, _MAX_BATCHING_THREADS))
         self._admission = Admission(
             max_running=running, max_queued=config.max_queued_requests, metrics=self._metrics
         )
-        if config.request_log_dir:
-            log = RequestLog(config.request_log_dir, sampling=config.request_log_sampling)
+        if log:
             self._watcher = Watcher(self.models, log)
         service = Service(
             config, self.models, self._admission, self._metrics, self._batches, self._watcher
         )
         try:
-            self._settings = wanted_models(config)
-            self.models.configure(self._settings)
+            settings = wanted_models(config)
+            self.models.configure(settings)
             self._open(service, tls)
         except BaseException:
             self.stop(0)
             raise
-        self._watch()
+        self._watch(settings)
 
     def stop(self, grace: float | None = None) -> None:
         """Stops taking requests, answers those that run, and unloads the models.
@@ -102,6 +108,7 @@ class EmbeddedServer:
           grace: seconds after which what still runs is cut off; None for the setting's.
         """
         grace = self.config.grace_seconds if grace is None else grace
+        end = time.monotonic() + grace
         self._stop_watching.set()
         if self._loop:
             asyncio.run_coroutine_threadsafe(self._close(grace), self._loop).result()
@@ -111,7 +118,7 @@ class EmbeddedServer:
             thread.join()
         self._threads.clear()
         if self._watcher:
-            self._watcher.close()
+            self._watcher.close(max(0.0, end - time.monotonic()))
         self.models.close()
         if self._batches:
             self._batches.close()
@@ -156,27 +163,16 @@ class EmbeddedServer:
             await front.drain()
         await asyncio.gather(*(front.stop(grace) for front in self._fronts))
 
-    def _watch(self) -> None:
+    def _watch(self, settings: Sequence[ModelSettings]) -> None:
         config = self.config
         if config.file_system_poll_wait_seconds > 0:
             self._watch_every(config.file_system_poll_wait_seconds, self.models.reconcile)
         if config.model_config_file and config.model_config_file_poll_wait_seconds > 0:
-            self._watch_every(config.model_config_file_poll_wait_seconds, self._read_again)
+            reloader = Reloader(config, self.models, settings)
+            self._watch_every(config.model_config_file_poll_wait_seconds, reloader.check)
 
     def _watch_every(self, seconds: float, check: Callable[[], float]) -> None:
         self._start_thread(lambda: watch(self._stop_watching, seconds, check), "cxr-serve-watch")
-
-    def _read_again(self) -> float:
-        """Applies the model_config_file if it changed; an unusable one changes nothing."""
-        try:
-            settings = wanted_models(self.config)
-            if settings != self._settings:
-                self._settings = settings
-                self.models.configure(settings)
-                _log.info("%s was read again", self.config.model_config_file)
-        except (ServerConfigError, StatusError) as error:
-            _log.error("%s is not applied: %s", self.config.model_config_file, error)
-        return 0.0
 
     def _start_thread(self, target: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)

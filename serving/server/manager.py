@@ -12,6 +12,7 @@ from typing import Any
 
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 
+from serving.model_config import STABLE
 from serving.server.config import ServerConfig
 from serving.server.errors import Code, StatusError, invalid
 from serving.server.metrics import Metrics
@@ -107,17 +108,27 @@ class ModelManager:
         return response
 
     def available(self) -> Mapping[str, list[int]]:
-        """The versions of each model that can be asked now, in rising order."""
+        """The versions of each model that is to be served, which can be asked now, rising."""
         with self._lock:
-            return {name: model.available() for name, model in self._models.items()}
+            return {
+                name: model.available()
+                for name, model in self._models.items()
+                if not model.settings.is_retired
+            }
 
     def contract(self, name: str) -> tuple[int, dict[str, Any]]:
-        """The latest available version of a model and the content of its contract file.
+        """The version that is labelled stable, and the content of its contract file.
+
+        Of a model without that label the latest: with it, the latest may be a canary on trial.
 
         Raises:
-          StatusError: NOT_FOUND: no version of it is available.
+          StatusError: NOT_FOUND: that version is not available.
         """
-        with self.acquire(model_pb2.ModelSpec(name=name)) as servable:
+        stable = self.labels(name).get(STABLE)
+        spec = model_pb2.ModelSpec(name=name)
+        if stable is not None:
+            spec.version.value = stable
+        with self.acquire(spec) as servable:
             return servable.version, servable.contract
 
     def labels(self, name: str) -> Mapping[str, int]:

@@ -19,7 +19,6 @@ BUCKETS = tuple(10 * 1.8**i for i in range(33))
 REQUEST_COUNT = ":tensorflow:serving:request_count"
 REQUEST_LATENCY = ":tensorflow:serving:request_latency"
 RUNTIME_LATENCY = ":tensorflow:serving:runtime_latency"
-EXAMPLE_COUNT = ":tensorflow:serving:request_example_count_total"
 WARMUP_LATENCY = ":tensorflow:serving:model_warmup_latency"
 # Ours: TensorFlow Serving refuses nobody.
 REFUSED_COUNT = ":cxr:serving:refused_count"
@@ -34,7 +33,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counters: dict[str, dict[_Labels, float]] = {}
+        self._counters: dict[str, dict[_Labels, int]] = {}
         self._gauges: dict[str, float] = {}
         self._histograms: dict[str, dict[_Labels, list[float]]] = {}
 
@@ -64,7 +63,7 @@ class Metrics:
         """The counters by name and labels, written as they are in the text."""
         with self._lock:
             return {
-                f"{name}{_braces(labels)}": int(value)
+                f"{name}{_braces(labels)}": value
                 for name, values in self._counters.items()
                 for labels, value in values.items()
             }
@@ -78,18 +77,18 @@ class Metrics:
         for name, counter in sorted(self._counters.items()):
             yield f"# TYPE {name} counter"
             for labels, value in sorted(counter.items()):
-                yield f"{name}{_braces(labels)} {value:g}"
-        for name, value in sorted(self._gauges.items()):
+                yield f"{name}{_braces(labels)} {value}"
+        for name, level in sorted(self._gauges.items()):
             yield f"# TYPE {name} gauge"
-            yield f"{name} {value:g}"
+            yield f"{name} {level:g}"
         for name, rows in sorted(self._histograms.items()):
             yield f"# TYPE {name} histogram"
             for labels, (*counts, total) in sorted(rows.items()):
                 limits = [*(f"{limit:g}" for limit in BUCKETS), "+Inf"]
                 for limit, below in zip(limits, accumulate(counts), strict=True):
-                    yield f"{name}_bucket{_braces((*labels, ('le', limit)))} {below:g}"
+                    yield f"{name}_bucket{_braces((*labels, ('le', limit)))} {below:.0f}"
                 yield f"{name}_sum{_braces(labels)} {total:.0f}"
-                yield f"{name}_count{_braces(labels)} {sum(counts):g}"
+                yield f"{name}_count{_braces(labels)} {sum(counts):.0f}"
 
 
 def _braces(labels: _Labels) -> str:

@@ -123,7 +123,7 @@ class RequestLog:
             no finite number is left out.
         """
         head = {"time": self._minute(), "model": model, "version": version}
-        for row in zip(*values.values(), strict=True):
+        for row in list(zip(*values.values(), strict=True)):  # all of them, or an error
             finite = {
                 name: float(f"{float(value):.{_DIGITS}g}")
                 for name, value in zip(values, row, strict=True)
@@ -134,7 +134,13 @@ class RequestLog:
                     raise queue.Full
                 self._waiting.put_nowait(_line(head | {"values": finite}))
             except queue.Full:
-                self._drop(1)
+                self.drop(1)
+
+    def drop(self, lines: int) -> None:
+        """Count lines that will not come; the log tells them with the next that is written."""
+        with self._lock:
+            self.dropped += lines
+            self._untold += lines
 
     def close(self, timeout: float = 5.0) -> None:
         """Write what waits, for at most so many seconds. What comes later is dropped."""
@@ -162,11 +168,6 @@ class RequestLog:
     def _minute(self) -> str:
         return self._clock().astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%MZ")
 
-    def _drop(self, lines: int) -> None:
-        with self._lock:
-            self.dropped += lines
-            self._untold += lines
-
     def _write_all(self) -> None:
         more = True
         while more:
@@ -190,7 +191,7 @@ class RequestLog:
             # Told once: a line for each request would fill the next disk.
             if not untold:
                 _LOGGER.warning("request log: cannot write to %s: %s", self.folder, error)
-            self._drop(len(lines))
+            self.drop(len(lines))
             if not self._closed:
                 time.sleep(_PAUSE_SECONDS)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -30,6 +31,8 @@ from serving.server.servable import Servable
 from serving.server.service import Service
 from serving.server.tls import TLS
 
+_log = logging.getLogger(__name__)
+
 _WHICH = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 _INFER = re.compile(
     rf"/v1/models/(?P<name>[^/:]+){_WHICH}:(?P<method>classify|regress|predict)", re.IGNORECASE
@@ -41,6 +44,7 @@ _LOOK = re.compile(
 _CLOSING_SECONDS = 0.5
 _LINGERING_SECONDS = 5.0
 _INT64_MAX = 2**63 - 1
+_INT64_DIGITS = len(str(_INT64_MAX))
 _CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
@@ -121,6 +125,11 @@ class RestFront:
             response = _json({"error": error.message}, error.http_status)
         except web.HTTPException as error:
             response = _json({"error": error.text or error.reason}, error.status)
+        except ConnectionError:  # nobody is left to be answered
+            raise
+        except Exception as error:
+            _log.exception("a REST request failed")
+            response = _json({"error": f"{type(error).__name__} in the server; see its log"}, 500)
         if self._config.rest_api_enable_cors_support:
             response.headers.update(_CORS)
         if self._is_draining:
@@ -215,9 +224,11 @@ def _metrics_path(config: ServerConfig) -> str:
 def _spec(match: re.Match[str]) -> model_pb2.ModelSpec:
     spec = model_pb2.ModelSpec(name=unquote(match["name"]))
     if match["version"]:
-        if int(match["version"]) > _INT64_MAX:
+        digits = match["version"].lstrip("0") or "0"
+        # Python refuses to convert thousands of digits.
+        if len(digits) > _INT64_DIGITS or int(digits) > _INT64_MAX:
             raise invalid(f"Failed to convert version: {match['version']} to numeric.")
-        spec.version.value = int(match["version"])
+        spec.version.value = int(digits)
     elif match["label"]:
         spec.version_label = unquote(match["label"])
     return spec

@@ -1,7 +1,7 @@
 """Configuration files in protocol buffers' text form.
 
-ModelServerConfig is part of tensorflow-serving-api. The others are not, so their messages are
-declared here, by the field numbers of TensorFlow Serving's .proto files.
+ModelServerConfig is part of tensorflow-serving-api, and `serving.model_config` parses it. The
+messages of the others are declared here, by the field numbers of TensorFlow Serving's .proto files.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from google.protobuf.message import Message
 from tensorflow_serving.config import model_server_config_pb2
 
+from serving import model_config
 from serving.server.errors import ServerConfigError
 
 M = TypeVar("M", bound=Message)
@@ -87,7 +88,10 @@ def read_model_config(path: Path) -> model_server_config_pb2.ModelServerConfig:
     Raises:
       ServerConfigError: no such file, or not this message.
     """
-    return _read(path, model_server_config_pb2.ModelServerConfig())
+    try:
+        return model_config.parse(_text(path), str(path))
+    except model_config.ModelConfigError as error:
+        raise ServerConfigError(str(error)) from error
 
 
 def read_batching_parameters(path: Path) -> Any:
@@ -105,13 +109,16 @@ def read_ssl_config(path: Path) -> Any:
     return _read(path, _CLASSES["SSLConfig"]())
 
 
-def _read(path: Path, message: M) -> M:
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ServerConfigError(f"{path}: cannot be read: {error}") from error
+
+
+def _read(path: Path, message: M) -> M:
     try:
-        return text_format.Parse(text, message)
+        return text_format.Parse(_text(path), message)
     except text_format.ParseError as error:
         raise ServerConfigError(
             f"{path}: not a {message.DESCRIPTOR.name} in text form: {error}"

@@ -22,7 +22,7 @@ class TLS:
     Attributes:
       server_key: the private key.
       server_cert: the certificate, with its chain.
-      custom_ca: of whom clients' certificates are accepted; empty for the system's.
+      custom_ca: of whom clients' certificates are accepted; `client_verify` needs it.
       client_verify: refuse clients without a certificate.
     """
 
@@ -36,10 +36,16 @@ class TLS:
         """Reads an SSLConfig in text form.
 
         Raises:
-          ServerConfigError: the file cannot be read, or key and certificate are no pair.
+          ServerConfigError: the file cannot be read, key and certificate are no pair, or
+            clients should be verified by nobody.
         """
         proto = read_ssl_config(path)
         tls = cls(proto.server_key, proto.server_cert, proto.custom_ca, proto.client_verify)
+        if tls.client_verify and not tls.custom_ca:
+            raise ServerConfigError(
+                f"{path}: client_verify needs custom_ca, the certificate in PEM of who signs the "
+                "clients' certificates"
+            )
         try:
             tls.http_context()
         except (ssl.SSLError, ValueError) as error:

@@ -129,6 +129,8 @@ class Keeper:
     def _load_if_due(self, model: Model, number: int, path: Path) -> float:
         """Loads a version that is not loaded; returns seconds to wait after a failure."""
         version = model.versions.get(number)
+        if version and version.state == State.UNLOADING:
+            version = None  # it ends after its last request: another takes its place
         if version is None or version.path != path or version.given_up:
             loaded = version.servable if version else None
             version = Version(number, path)

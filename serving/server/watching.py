@@ -1,14 +1,16 @@
 """Measures what was answered, in the background, for the request log.
 
 The log is off unless a folder is given for it. It holds scalars and scores, never pixels, and
-nothing that it does holds up or fails a request.
+nothing that it does holds up or fails a request. What is not measured it counts and tells.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +48,7 @@ class Watcher:
         self._models = models
         self._request_log = log
         self._waiting: queue.Queue[_Answered | None] = queue.Queue(_WAITING)
+        self._is_closed = False
         self._thread = threading.Thread(target=self._work, name="cxr-serve-watch", daemon=True)
         self._thread.start()
 
@@ -54,6 +57,13 @@ class Watcher:
 
         Requests without them, and models that cannot measure, are passed over.
         """
+        try:
+            self._note(servable, inputs, outputs)
+        except Exception as error:  # of a model with odd shapes; its answer is still an answer
+            _log.warning("an answer of %s cannot be measured: %r", servable.name, error)
+            self._request_log.drop(1)
+
+    def _note(self, servable: Servable, inputs: Arrays, outputs: Arrays) -> None:
         if IMAGES not in inputs or "probability" not in outputs or not servable.signature(MEASURE):
             return
         chosen = self._request_log.choose(len(inputs[IMAGES]))
@@ -62,16 +72,31 @@ class Watcher:
         spec = model_pb2.ModelSpec(name=servable.name)
         spec.version.value = servable.version
         kept = {name: outputs[name][chosen] for name in ("probability", "label") if name in outputs}
+        answered = _Answered(spec, inputs[IMAGES][chosen], kept)
         try:
-            self._waiting.put_nowait(_Answered(spec, inputs[IMAGES][chosen], kept))
+            if self._is_closed:
+                raise queue.Full
+            self._waiting.put_nowait(answered)
         except queue.Full:
-            _log.debug("an answer is not measured: too many wait")
+            self._request_log.drop(len(chosen))
 
-    def close(self) -> None:
-        """Measures what waits, and writes it."""
+    def close(self, seconds: float) -> None:
+        """Measures what waits, for at most so many seconds, and drops the rest; ends the log."""
+        end = time.monotonic() + seconds
+        self._is_closed = True
+        with contextlib.suppress(queue.Full):
+            self._waiting.put(None, timeout=seconds)
+        self._thread.join(max(0.0, end - time.monotonic()))
+        self._empty()
+        # The thread may still be in a measure: it ends after that.
         self._waiting.put(None)
-        self._thread.join()
         self._request_log.close()
+
+    def _empty(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                if one := self._waiting.get_nowait():
+                    self._request_log.drop(len(one.images))
 
     def _work(self) -> None:
         while (one := self._waiting.get()) is not None:
@@ -79,8 +104,10 @@ class Watcher:
                 self._measure(one)
             except StatusError as error:  # its version may have been unloaded meanwhile
                 _log.warning("an answer was not measured: %s", error)
+                self._request_log.drop(len(one.images))
             except Exception:
                 _log.exception("an answer was not measured")
+                self._request_log.drop(len(one.images))
 
     def _measure(self, one: _Answered) -> None:
         with self._models.acquire(one.spec) as servable:

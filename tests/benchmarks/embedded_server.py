@@ -1,6 +1,6 @@
 """The embedded server against calling the SavedModel in this process.
 
-    python -m tests.benchmarks.embedded_server [--rounds 40] [--seconds 8] [--soak 60]
+    python -m tests.benchmarks.embedded_server [--rounds 40] [--seconds 8] [--soak 600]
 
 One DenseNet121 with its preprocessing, frozen as the Trainer exports it, asked for one encoded
 film at a time:
@@ -20,6 +20,7 @@ import argparse
 import contextlib
 import itertools
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="DenseNet121")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=8)
-    parser.add_argument("--soak", type=float, default=60)
+    parser.add_argument("--soak", type=float, default=600)
     arguments = parser.parse_args()
     films = [models.draw(number) for number in range(max(FILMS, models.STANDARDISED_ON))]
     with tempfile.TemporaryDirectory() as scratch:
@@ -84,7 +85,9 @@ def _in_process(version: Path) -> Ask:
 @contextlib.contextmanager
 def _server(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     command = "from pipeline.cli import main; main()"
-    flags = ["serve", "--model-base-path", str(folder), "--port", "0", "--rest-api-port", "0"]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        rest_port = free.getsockname()[1]
+    flags = ["serve", "--model-base-path", str(folder), "--port=0", f"--rest-api-port={rest_port}"]
     with subprocess.Popen(
         [sys.executable, "-c", command, *flags], stdout=subprocess.PIPE, text=True
     ) as process:

@@ -3,14 +3,19 @@
 import itertools
 import re
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from components.disclaimer import DISCLAIMER
+from pipeline.commands import serve as command
 from serving.client import GrpcClient, RestClient
 from tests.serving.tiny_model import encoded_image
 
@@ -19,7 +24,9 @@ COMMAND = [sys.executable, "-c", "from pipeline.cli import main; main()", "serve
 
 @pytest.fixture
 def server(tiny_model_dir: Path) -> Iterator[subprocess.Popen[str]]:
-    flags = ["--model_base_path", str(tiny_model_dir), "--port", "0", "--rest-api-port=0"]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        rest_port = free.getsockname()[1]
+    flags = ["--model_base_path", str(tiny_model_dir), "--port=0", f"--rest-api-port={rest_port}"]
     with subprocess.Popen(
         [*COMMAND, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -62,3 +69,40 @@ def test_mistakes_are_told_without_tensorflow(flags: list[str], words: str) -> N
     )
     assert done.returncode == 2
     assert words in done.stderr
+
+
+@pytest.fixture
+def settings_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """What the server would be started with."""
+    found: dict[str, Any] = {}
+    monkeypatch.setattr(command, "_serve", lambda settings, _: found.update(settings))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+    def parse(*flags: str) -> dict[str, Any]:
+        done = CliRunner().invoke(command.serve, [*flags, f"--model_base_path={tmp_path}"])
+        assert done.exit_code == 0, done.output
+        return found
+
+    return parse
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("--enable_batching", True), ("--enable-batching=true", True), ("--enable_batching=false", 0)],
+)
+def test_booleans_as_tensorflow_serving_writes_them(
+    settings_of: Callable[..., dict[str, Any]], flag: str, value: bool
+) -> None:
+    settings = settings_of(flag, "--port", "1")
+    assert (settings["enable_batching"], settings["port"]) == (value, 1)
+    assert "enable_prometheus" not in settings  # the server's own default
+
+
+def test_port_0_of_rest_is_no_rest(
+    settings_of: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert settings_of("--rest_api_port=0")["rest_api_port"] is None
+    config = SimpleNamespace(ssl_config_file=None, host="127.0.0.1")
+    models = SimpleNamespace(available=lambda: {"cxr": [1]})
+    command._announce(SimpleNamespace(config=config, models=models, grpc_port=8500, rest_port=None))
+    assert "gRPC  127.0.0.1:8500\n" + DISCLAIMER in capsys.readouterr().out

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import socket
 import time
 
 import cv2
@@ -119,6 +120,19 @@ def test_only_a_few_films_are_opened_at_once(
     assert statuses == [200, 200, 429, 429]
     # Their places are free again.
     assert requests.post(f"{server.url}page/film", data=FILM, timeout=30).status_code == 200
+
+
+def test_slow_uploads_keep_nobody_from_opening_a_film(server: PageServer) -> None:
+    port = int(server.url.rpartition(":")[2].strip("/"))
+    head = b"POST /page/film HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nslow"
+    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
+    for one in slow:
+        one.sendall(head)
+    time.sleep(0.1)
+    status = requests.post(f"{server.url}page/film", data=FILM, timeout=30).status_code
+    for one in slow:
+        one.close()
+    assert status == 200
 
 
 def slow_render(data: bytes) -> bytes:

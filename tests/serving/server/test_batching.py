@@ -1,5 +1,6 @@
 """Batches over a real model: who is joined with whom, and what errors cost."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +23,13 @@ def toy(exported: Path) -> Iterator[Servable]:
     servable.retire(lambda: None)
 
 
-def run(scheduler: BatchScheduler, toy: Servable, signature: str, **inputs: Any) -> dict[str, Any]:
+def run(
+    scheduler: BatchScheduler,
+    toy: Servable,
+    signature: str,
+    deadline: float | None = None,
+    **inputs: Any,
+) -> dict[str, Any]:
     definition = toy.signature(signature)
     assert definition is not None
     outputs = sorted(definition.outputs)
@@ -30,6 +37,7 @@ def run(scheduler: BatchScheduler, toy: Servable, signature: str, **inputs: Any)
         toy,
         {definition.inputs[name].name: np.asarray(value) for name, value in inputs.items()},
         [definition.outputs[name].name for name in outputs],
+        deadline,
     )
     return dict(zip(outputs, fetched, strict=True))
 
@@ -123,6 +131,13 @@ def test_what_is_larger_than_a_batch_is_refused(make: Any, toy: Servable) -> Non
         run(make(max_batch_size=2), toy, "count", inputs=strings("a", "b", "c"))
 
 
+def test_who_gave_up_waiting_is_not_run(make: Any, toy: Servable) -> None:
+    scheduler = make(max_batch_size=4, batch_timeout_micros=300_000)
+    with pytest.raises(StatusError, match="the deadline passed"):
+        run(scheduler, toy, "count", time.monotonic() + 0.05, inputs=strings("a"))
+    assert run(scheduler, toy, "count", inputs=strings("a"))["outputs"].tolist() == [1]
+
+
 def test_a_full_queue_is_unavailable(make: Any, toy: Servable) -> None:
     scheduler = make(max_batch_size=2, batch_timeout_micros=3_000_000, max_enqueued_batches=1)
     with ThreadPoolExecutor(1) as pool:
@@ -173,6 +188,7 @@ def test_the_server_batches(serve: Serve, exported: Path, tmp_path: Path) -> Non
         "allowed_batch_sizes: 4",
         "allowed_batch_sizes: 1000 allowed_batch_sizes: 4",
         "enable_large_batch_splitting { value: true }",
+        "max_execution_batch_size { value: 4 }",
         "max_batch_size: 4",
         "unknown: 1",
     ],

@@ -24,6 +24,8 @@ from tensorflow_serving.apis import prediction_service_pb2_grpc
 from serving.server.config import ServerConfig
 from serving.server.embedded import EmbeddedServer
 from serving.server.errors import ServerConfigError
+from serving.server.metrics import Metrics
+from serving.server.request_log import RequestLogError
 from tests.serving.server.conftest import Serve, busy_request, request_of, rest, stub_of, until
 
 METRICS = "/monitoring/prometheus/metrics"
@@ -88,6 +90,39 @@ class TestHealthAndMetrics:
 
     def test_off_by_default(self, half: Serve) -> None:
         assert get(half(), METRICS).status_code == 404
+
+    def test_large_numbers_keep_their_digits(self) -> None:
+        metrics = Metrics()
+        metrics.count("requests", 1_234_567, model="m")
+        for _ in range(3):
+            metrics.observe("latency", 1_234_567)
+        assert 'requests{model="m"} 1234567' in metrics.text().splitlines()
+        assert "latency_sum 3703701" in metrics.text().splitlines()
+        assert "latency_count 3" in metrics.text().splitlines()
+
+
+class TestRestErrors:
+    def test_versions_of_more_digits_than_python_converts(self, half: Serve) -> None:
+        server = half()
+        response = rest(server, f"/versions/{'9' * 5000}:predict", {"instances": [1]})
+        assert response.status_code == 400
+        assert response.json()["error"].startswith("Failed to convert version: 999")
+        zeros = f"/versions/{'0' * 5000}1:predict"
+        assert rest(server, zeros, {"instances": [0]}).json() == {"predictions": [1]}
+
+    def test_a_bug_is_logged_and_told_without_what_was_sent(
+        self, half: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        server = half()
+
+        def fail(_: Any) -> None:
+            raise KeyError("a name")
+
+        monkeypatch.setattr(server.models, "status", fail)
+        response = rest(server)
+        assert response.status_code == 500
+        assert response.json() == {"error": "KeyError in the server; see its log"}
+        assert "Traceback" in caplog.text
 
 
 class TestCors:
@@ -211,6 +246,15 @@ class TestTls:
         with pytest.raises(ServerConfigError, match="themselves and not as paths"):
             half(ssl_config_file=path)
 
+    def test_clients_are_not_verified_by_nobody(self, half: Serve, tmp_path: Path) -> None:
+        key, cert = certificate()
+        path = tmp_path / "ssl.config"
+        path.write_text(
+            f"server_key: {json.dumps(key)} server_cert: {json.dumps(cert)} client_verify: true"
+        )
+        with pytest.raises(ServerConfigError, match="client_verify needs custom_ca"):
+            half(ssl_config_file=path)
+
 
 class TestSettings:
     @pytest.mark.parametrize("which", ["port", "rest_api_port"])
@@ -238,6 +282,13 @@ class TestSettings:
     def test_what_cannot_be_meant(self, settings: dict[str, Any], words: str) -> None:
         with pytest.raises(ServerConfigError, match=words):
             ServerConfig(**settings)
+
+    def test_a_log_that_cannot_be_leaves_no_threads(self, half: Serve, tmp_path: Path) -> None:
+        before = set(threading.enumerate())
+        (tmp_path / "file").touch()
+        with pytest.raises(RequestLogError):
+            half(enable_batching=True, request_log_dir=tmp_path / "file")
+        assert set(threading.enumerate()) <= before
 
     @pytest.mark.parametrize("text", [None, "nonsense: 1", "model_config_list { config { name: 5"])
     def test_configuration_files_that_cannot_be_read(

@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+import requests
 import tensorflow as tf
 from tensorflow_serving.apis import model_pb2, prediction_log_pb2
 
 from serving.server.errors import StatusError
+from serving.server.model_config import ModelSettings
 from serving.server.warmup import WARMUP_FILE
 from tests.serving.server.conftest import Serve, answer, rest, states, until
 
@@ -122,6 +124,48 @@ class TestComingAndGoing:
             config_file(models, every + faulty)
             time.sleep(0.2)
             assert answer(server, "/labels/stable") == 2
+
+    def test_a_refused_configuration_is_told_once_and_applied_when_its_version_comes(
+        self, serve: Serve, models: Path, exported: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        push(exported / "plus_1", models / "1")
+        every = "model_version_policy { all {} } "
+        path = config_file(models, every + 'version_labels { key: "stable" value: 1 }')
+        server = serve(model_config_file=path, model_config_file_poll_wait_seconds=0.05)
+        config_file(models, every + 'version_labels { key: "stable" value: 2 }')
+        until(lambda: "is not applied" in caplog.text)
+        time.sleep(0.2)
+        assert caplog.text.count("is not applied") == 1
+
+        push(exported / "plus_2", models / "2")
+        until(lambda: answer(server, "/labels/stable") == 2)
+
+    def test_the_page_asks_the_stable_version_and_not_the_canary(
+        self, serve: Serve, models: Path, exported: Path
+    ) -> None:
+        for version in (1, 2):
+            push(exported / f"plus_{version}", models / str(version))
+        every = "model_version_policy { all {} } "
+        labels = 'version_labels { key: "stable" value: 1 } version_labels { key: "x" value: 2 }'
+        for settings, found in ((labels, 1), ('version_labels { key: "x" value: 1 }', 2)):
+            server = serve(model_config_file=config_file(models, every + settings))
+            assert server.models.contract("m")[0] == found
+
+    def test_models_that_are_gone_or_failed_to_come_are_not_waited_for(
+        self, serve: Serve, models: Path, exported: Path
+    ) -> None:
+        push(exported / "plus_1", models / "1")
+        broken = models.parent / "broken"
+        broken.mkdir()
+        shutil.copytree(exported / "plus_2", broken / "1")
+        corrupt(broken / "1")
+        server = serve()
+        other = ModelSettings("other", models)
+        server.models.configure([other])
+        with pytest.raises(StatusError):
+            server.models.configure([other, ModelSettings("broken", broken)])
+        health = requests.get(f"http://127.0.0.1:{server.rest_port}/healthz", timeout=10)
+        assert (health.status_code, health.json()["models"]) == (200, {"other": [1]})
 
 
 def config_file(models: Path, settings: str) -> Path:
@@ -318,3 +362,18 @@ class TestSwapping:
             shutil.rmtree(models / "1")
             until(lambda: states(server) == {1: "UNLOADING"})
         until(lambda: states(server) == {1: "END"})
+
+    def test_a_version_that_is_wanted_again_while_it_is_unloaded_stays(
+        self, serve: Serve, models: Path, exported: Path
+    ) -> None:
+        for version in (1, 2):
+            push(exported / f"plus_{version}", models / str(version))
+        server = serve(file_system_poll_wait_seconds=0)
+        with server.models.acquire(model_pb2.ModelSpec(name="m")):
+            shutil.rmtree(models / "2")
+            server.models.reconcile()
+            assert states(server) == {2: "UNLOADING", 1: "AVAILABLE"}
+            push(exported / "plus_2", models / "2")
+            server.models.reconcile()
+        assert states(server) == {2: "AVAILABLE", 1: "END"}
+        assert answer(server) == 2
