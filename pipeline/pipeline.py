@@ -339,6 +339,7 @@ def create_pipeline(
                 "serving.prediction",
                 "serving.saved_model",
                 "serving.versions",
+                "serving.version_folders",
             ),
         ),
     )
@@ -353,6 +354,7 @@ def create_pipeline(
             "pusher",
             modules=(
                 "serving.versions",
+                "serving.version_folders",
                 "serving.labels",
                 "serving.model_config",
                 "serving.durable",
