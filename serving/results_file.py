@@ -101,6 +101,11 @@ class ResultsFile:
             raise _not_ours(path) from error
         if text and not (_is_header(columns) if whole else _is_cut_off_header(text)):
             raise _not_ours(path)
+        if f",{self._model}\n" in text[len(whole) :]:
+            raise ResultsFileError(
+                f"{path}: a quotation mark is not closed, and whole lines follow it; mend "
+                "the file, or choose another one"
+            )
         others = {row["model"] for row in rows} - {self._model}
         if others:
             raise ResultsFileError(

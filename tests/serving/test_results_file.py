@@ -119,6 +119,15 @@ def test_refuses_the_answers_of_another_version(path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_lines_after_a_stray_quotation_mark_are_not_dropped(path: Path) -> None:
+    write(path, A, B)
+    before = path.read_text().replace("a.png", 'a".png')
+    path.write_text(before)
+    with pytest.raises(ResultsFileError, match="quotation mark is not closed"):
+        ResultsFile(path, MODEL)
+    assert path.read_text() == before
+
+
 @pytest.mark.parametrize(
     "text",
     [
