@@ -29,7 +29,8 @@ def source_digest(*nodes: str, packages: Iterable[str] = (), modules: Iterable[s
       *nodes: folders in `components/`, such as `trainer` or `example_gen/images`; name the node's
         own and those it calls.
       packages: libraries on whose versions the node's output depends.
-      modules: modules outside `components/` that it calls, such as `serving.dicom_image`.
+      modules: modules outside `components/` that it calls, such as `serving.dicom_image`; of a
+        package, such as `serving.server`, all modules count, also those of packages within it.
 
     Raises:
       ValueError: if there is no such folder, or no such module.
@@ -41,8 +42,11 @@ def source_digest(*nodes: str, packages: Iterable[str] = (), modules: Iterable[s
         spec = importlib.util.find_spec(module)
         if spec is None or spec.origin is None:
             raise ValueError(f"no module {module!r}")
-        digest.update(module.encode())
-        digest.update(Path(spec.origin).read_bytes())
+        source = Path(spec.origin)
+        is_package = spec.submodule_search_locations is not None
+        for file in sorted(source.parent.rglob("*.py")) if is_package else [source]:
+            digest.update(f"{module}:{file.relative_to(source.parent).as_posix()}".encode())
+            digest.update(file.read_bytes())
     for node in sorted(nodes):
         folder = _COMPONENTS / node
         if not folder.is_dir():

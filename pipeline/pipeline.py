@@ -333,7 +333,19 @@ def create_pipeline(
     infra_canary = InfraCanary(
         model=model,
         settings=config.infra_canary,
-        code=source_digest("infra_canary", packages=("tensorflow",)),
+        code=source_digest(
+            "infra_canary",
+            packages=("tensorflow",),
+            # The server that it tries, and what it asks and compares with.
+            modules=(
+                "serving.server",
+                "serving.golden",
+                "serving.prediction",
+                "serving.saved_model",
+                "serving.versions",
+                "serving.version_folders",
+            ),
+        ),
     )
 
     pusher = Pusher(
@@ -342,7 +354,16 @@ def create_pipeline(
         infra_blessing=infra_canary.outputs["blessing"] if config.infra_canary.enabled else None,
         folder=places.serving,
         settings=config.pusher,
-        code=source_digest("pusher"),
+        code=source_digest(
+            "pusher",
+            modules=(
+                "serving.versions",
+                "serving.version_folders",
+                "serving.labels",
+                "serving.model_config",
+                "serving.durable",
+            ),
+        ),
     )
 
     return tfx.dsl.Pipeline(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -34,12 +35,19 @@ def replace_file(file: Path, text: str) -> None:
       OSError: if it cannot be written; the old one stays.
     """
     aside = file.with_name(f".{file.name}.new")
-    with aside.open("w", encoding="utf-8") as written:
-        written.write(text)
-        written.flush()
-        os.fsync(written.fileno())
-    aside.replace(file)
-    flush_folder(file.parent)
+    try:
+        with aside.open("w", encoding="utf-8") as written:
+            written.write(text)
+            written.flush()
+            os.fsync(written.fileno())
+        aside.replace(file)
+    except OSError:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise
+    # It is written now: if this fails, only a power failure could bring the old one back.
+    with contextlib.suppress(OSError):
+        flush_folder(file.parent)
 
 
 def flush_folder(folder: Path) -> None:

@@ -44,10 +44,13 @@ class Labels:
     current: Mapping[str, int]
     history: Sequence[Stable] = ()
 
-    @property
-    def previous(self) -> int | None:
-        """The version that was stable before the present one: where a rollback goes."""
-        earlier = self._earlier()
+    def previous(self, present: Container[int]) -> int | None:
+        """The version that was stable before the present one: where a rollback goes.
+
+        Args:
+          present: versions that are there and complete; others are passed over.
+        """
+        earlier = self._earlier(present)
         return earlier[-1].version if earlier else None
 
     def pushed(self, version: int, now: str, *, promote: bool) -> Labels:
@@ -75,17 +78,19 @@ class Labels:
         """After a rollback: what was stable before is stable again.
 
         Args:
-          present: versions that are there and complete; others are passed over.
+          present: as of `previous`.
 
         Raises:
           VersionError: if none is left.
         """
-        earlier = self._earlier()
-        while earlier and earlier[-1].version not in present:
-            earlier.pop()
+        earlier = self._earlier(present)
         if not earlier:
             raise VersionError("no version that was stable before is left to roll back to")
-        return Labels({**self.current, STABLE: earlier[-1].version}, tuple(earlier))
+        current = {**self.current, STABLE: earlier[-1].version}
+        # A version is no canary beside itself.
+        if current.get(CANARY) == current[STABLE]:
+            del current[CANARY]
+        return Labels(current, tuple(earlier))
 
     def without_canary(self) -> Labels:
         """After a trial that was given up.
@@ -97,12 +102,14 @@ class Labels:
             raise VersionError("there is no canary: no trial to end")
         return Labels({STABLE: self.current[STABLE]}, self.history)
 
-    def _earlier(self) -> list[Stable]:
+    def _earlier(self, present: Container[int]) -> list[Stable]:
         # The labels are the truth: a change that was cut short may have left another history.
         earlier = list(self.history)
         versions = [entry.version for entry in earlier]
         if (stable := self.current.get(STABLE)) in versions:
             del earlier[len(versions) - 1 - versions[::-1].index(stable) :]
+        while earlier and earlier[-1].version not in present:
+            earlier.pop()
         return earlier
 
 

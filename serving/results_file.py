@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +13,7 @@ from typing import Self
 from serving.prediction import Answer, Failure, Prediction, PredictionError
 
 _FIRST = ("file",)
+_PROBABILITY = "probability"
 _LAST = ("quality", "error", "model")
 # File names need not be Unicode.
 _ENCODING = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
@@ -31,7 +32,7 @@ class ResultsFile:
 
     A file that is there already is gone on with. Its last line is dropped if it was cut off while
     it was written. As long as no image was answered, the columns are not known: then it is begun
-    anew.
+    anew. A file that does not begin with such columns is somebody else's, and stays as it is.
 
     Attributes:
       done: the images that the file tells of, when it is opened.
@@ -92,11 +93,19 @@ class ResultsFile:
             with path.open(**_ENCODING) as file:  # type: ignore[call-overload]
                 text = file.read()
         whole = text[: _end_of_last_line(text)]
-        reader = csv.DictReader(io.StringIO(whole))
-        columns = list(reader.fieldnames or ())
-        if columns and (columns[:1], columns[-3:]) != ([*_FIRST], [*_LAST]):
-            raise ResultsFileError(f"{path}: not a file of predictions; choose another one")
-        rows = list(reader)
+        try:
+            reader = csv.DictReader(io.StringIO(whole))
+            columns = list(reader.fieldnames or ())
+            rows = list(reader)
+        except csv.Error as error:
+            raise _not_ours(path) from error
+        if text and not (_is_header(columns) if whole else _is_cut_off_header(text)):
+            raise _not_ours(path)
+        if f",{self._model}\n" in text[len(whole) :]:
+            raise ResultsFileError(
+                f"{path}: a quotation mark is not closed, and whole lines follow it; mend "
+                "the file, or choose another one"
+            )
         others = {row["model"] for row in rows} - {self._model}
         if others:
             raise ResultsFileError(
@@ -127,16 +136,35 @@ class ResultsFile:
         self._file.flush()
 
 
+def _not_ours(path: Path) -> ResultsFileError:
+    return ResultsFileError(f"{path}: not a file of predictions; choose another one")
+
+
+def _is_header(columns: Sequence[str]) -> bool:
+    return (columns[: len(_FIRST)], columns[-len(_LAST) :]) == ([*_FIRST], [*_LAST])
+
+
+def _is_cut_off_header(text: str) -> bool:
+    """Whether a text without a whole line can be the beginning of a header, and nothing else."""
+    first, comma, rest = text.partition(",")
+    if (first,) != _FIRST or not comma or len(text.splitlines()) > 1 or text.endswith("\r"):
+        return False
+    second, comma, _ = rest.partition(",")
+    if not comma:
+        return any(name.startswith(second) for name in (_PROBABILITY, _LAST[0]))
+    return second in (_PROBABILITY, _LAST[0]) or second.endswith(f" {_PROBABILITY}")
+
+
 def _cells(answer: Answer) -> Mapping[str, str]:
     if isinstance(answer, Prediction):
         return {
-            "probability": _number(answer.probability),
+            _PROBABILITY: _number(answer.probability),
             "decision": str(answer.decision),
             "label": answer.label,
         }
     cells = {}
     for finding in answer.findings:
-        cells[f"{finding.name} probability"] = _number(finding.probability)
+        cells[f"{finding.name} {_PROBABILITY}"] = _number(finding.probability)
         cells[f"{finding.name} decision"] = str(finding.decision)
     return cells
 

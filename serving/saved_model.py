@@ -29,6 +29,7 @@ from serving.prediction import (
     Predictor,
     refusal,
 )
+from serving.version_folders import MODEL_FILE, incomplete, version_folders
 from serving.versions import ModelFolder
 
 CONTRACT_FILE = Path("assets.extra") / "model_contract.json"
@@ -140,7 +141,7 @@ def find_servable(model_dir: Path) -> Path:
     """
     if not model_dir.is_dir():
         raise ModelNotFoundError(f"{model_dir}: no such folder")
-    if _is_servable(model_dir):
+    if (model_dir / MODEL_FILE).is_file():
         return model_dir
     if served := served_version(model_dir):
         return served
@@ -153,8 +154,8 @@ def find_servable(model_dir: Path) -> Path:
         )
     if not versions:
         raise ModelNotFoundError(
-            f"{model_dir}: no SavedModel; looked for saved_model.pb, <version>/saved_model.pb "
-            "and serving/<name>/<version>/saved_model.pb in it"
+            f"{model_dir}: no complete SavedModel; looked for saved_model.pb, "
+            "<version>/saved_model.pb and serving/<name>/<version>/saved_model.pb in it"
         )
     return versions[0]
 
@@ -169,10 +170,10 @@ def served_version(base: Path) -> Path | None:
       PredictionError: the file with the labels cannot be read.
     """
     stable = ModelFolder(base).labels().current.get(STABLE)
-    if stable is not None and _is_servable(base / str(stable)):
-        return base / str(stable)
-    versions = [path for path in base.glob("*") if path.name.isdecimal() and _is_servable(path)]
-    return max(versions, key=lambda path: int(path.name), default=None)
+    complete = {n: path for n, path in version_folders(base).items() if not incomplete(path)}
+    if stable in complete:
+        return complete[stable]
+    return complete[max(complete)] if complete else None
 
 
 def import_tensorflow(*, verbose: bool = False) -> Any:
@@ -210,10 +211,6 @@ def _stderr_held_back() -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(saved, 2)
             os.close(saved)
-
-
-def _is_servable(folder: Path) -> bool:
-    return (folder / "saved_model.pb").is_file()
 
 
 def _read_contract(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from serving.golden import read_films, read_golden
 from serving.labels import VersionError
 from serving.prediction import Answer, FindingsPrediction, PredictionError
 from serving.saved_model import CONTRACT_FILE, SavedModelPredictor
-from serving.versions import incomplete
+from serving.version_folders import incomplete
 
 
 def check_version(folder: Path) -> str:

@@ -23,9 +23,9 @@ from serving import model_config
 from serving.durable import copy_folder, flush_folder, replace_file
 from serving.labels import Labels, VersionError, read_history, write_history
 from serving.model_config import CANARY, STABLE
+from serving.version_folders import MODEL_FILE, incomplete, version_folders
 
 CONTRACT = Path("assets.extra") / "model_contract.json"
-MODEL_FILE = "saved_model.pb"
 DEFAULT_KEEP = 5
 
 _PUSHING, _REMOVING = ".pushing-", ".removing-"
@@ -69,7 +69,8 @@ class ModelFolder:
     def versions(self) -> list[Version]:
         """All of them, the highest first, complete or not."""
         labels = self.labels().current
-        return [_describe(self.path / str(n), n, labels) for n in sorted(self._numbers())[::-1]]
+        folders = version_folders(self.path)
+        return [_describe(folders[n], n, labels) for n in sorted(folders)[::-1]]
 
     def labels(self) -> Labels:
         """The labels and their history.
@@ -81,6 +82,15 @@ class ModelFolder:
         text = _text(self._history_file)
         history = read_history(text, str(self._history_file)) if text else ()
         return Labels(model_config.labels_of(config, self.path.name), history)
+
+    def previous(self) -> int | None:
+        """The version that a rollback would go to; None where none is left.
+
+        Raises:
+          ModelConfigError, VersionError: as of `labels`.
+        """
+        complete = {n for n, path in version_folders(self.path).items() if not incomplete(path)}
+        return self.labels().previous(complete)
 
     def require(self, number: int) -> Version:
         """A complete version.
@@ -113,28 +123,29 @@ class ModelFolder:
           served_from: this folder as the servers see it, where they see it elsewhere.
 
         Raises:
-          VersionError: if the SavedModel is incomplete or cannot be copied, such as to a full
-            disk. Servers then notice nothing.
+          VersionError: if the SavedModel is incomplete, or it or its labels cannot be written,
+            such as to a full disk. What is served is then as before.
         """
         if problem := incomplete(source):
             raise VersionError(f"{source}: not published: {problem}")
-        with self._alone():
+        with self._alone(f"{source} was not published"):
             # Before anything is visible: broken files are found now.
             labels = self.labels()
             number = self._next()
-            aside = self.path / f"{_PUSHING}{number}"
+            aside, published = self.path / f"{_PUSHING}{number}", self.path / str(number)
             try:
                 copy_folder(source, aside)
-                aside.rename(self.path / str(number))
+                aside.rename(published)
                 flush_folder(self.path)
-            except OSError as error:
+                self._write(labels.pushed(number, _now(), promote=promote), served_from)
+            except OSError:
                 shutil.rmtree(aside, ignore_errors=True)
-                raise VersionError(
-                    f"{self.path}: version {number} was not published: {error.strerror}. What is "
-                    "served is as before: make room or mend the folder, and push again"
-                ) from error
-            self._write(labels.pushed(number, _now(), promote=promote), served_from)
-            self._prune(keep)
+                if published.exists():
+                    self._remove(published)
+                raise
+            # It is served: what cannot be removed now, the next push removes.
+            with contextlib.suppress(OSError):
+                self._prune(keep)
             return self.require(number)
 
     def promote(
@@ -148,9 +159,10 @@ class ModelFolder:
           check: is given the version's folder, and raises if it should not be served.
 
         Raises:
-          VersionError: if the version is missing, incomplete, or cannot have the label.
+          VersionError: if the version is missing, incomplete, or cannot have the label, or the
+            label cannot be written. What is served is then as before.
         """
-        with self._alone():
+        with self._alone(f"version {number} was not made {label}"):
             version = self.require(number)
             labels = self.labels().promoted(number, label, _now())
             if label == CANARY and STABLE not in labels.current:
@@ -167,9 +179,9 @@ class ModelFolder:
           check: as of `promote`.
 
         Raises:
-          VersionError: if none is left.
+          VersionError: if none is left, or the label cannot be written.
         """
-        with self._alone():
+        with self._alone("nothing was rolled back"):
             complete = {one.number: one for one in self.versions() if not one.problem}
             labels = self.labels().rolled_back(complete)
             number = labels.current[STABLE]
@@ -182,9 +194,9 @@ class ModelFolder:
         """Takes the label `canary` off; servers unload the version.
 
         Raises:
-          VersionError: if there is no canary.
+          VersionError: if there is no canary, or the labels cannot be written.
         """
-        with self._alone():
+        with self._alone("the trial was not ended"):
             self._write(self.labels().without_canary())
 
     def prune(self, keep: int) -> list[int]:
@@ -196,29 +208,30 @@ class ModelFolder:
 
         Returns:
           The numbers of those that were removed, the highest first.
+
+        Raises:
+          VersionError: if one cannot be removed.
         """
-        with self._alone():
+        with self._alone("not all old versions were removed"):
             return self._prune(keep)
 
     def _prune(self, keep: int) -> list[int]:
-        labels = self.labels()
-        kept = {*labels.current.values(), labels.previous}
-        removed = [n for n in sorted(self._numbers())[::-1][keep:] if n not in kept]
+        kept = {*self.labels().current.values(), self.previous()}
+        folders = version_folders(self.path)
+        removed = [n for n in sorted(folders)[::-1][keep:] if n not in kept]
         for number in removed:
-            # Gone at once, whatever becomes of the rest.
-            aside = self.path / f"{_REMOVING}{number}"
-            (self.path / str(number)).rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
+            self._remove(folders[number])
         return removed
+
+    def _remove(self, version: Path) -> None:
+        # Gone at once, whatever becomes of the rest.
+        aside = self.path / f"{_REMOVING}{version.name}"
+        version.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
     def _next(self) -> int:
         """Seconds since 1970, as TFX's, but rising even if the clock does not."""
-        return max(int(time.time()), *(number + 1 for number in self._numbers()), 1)
-
-    def _numbers(self) -> list[int]:
-        if not self.path.is_dir():
-            return []
-        return [int(child.name) for child in self.path.iterdir() if is_version(child.name)]
+        return max(int(time.time()), *(number + 1 for number in version_folders(self.path)), 1)
 
     def _write(self, labels: Labels, served_from: str = "") -> None:
         config = model_config.parse(_text(self.config_file), str(self.config_file))
@@ -229,40 +242,28 @@ class ModelFolder:
         replace_file(self.config_file, model_config.with_labels(config, name, base, labels.current))
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One writer at a time. The lock goes with its process, and so what is left is removed."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path.parent / ".models.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            for child in self.path.iterdir():
-                if child.name.startswith((_PUSHING, _REMOVING)):
-                    shutil.rmtree(child, ignore_errors=True)
-            yield
+    def _alone(self, otherwise: str) -> Iterator[None]:
+        """One writer at a time. The lock goes with its process, and so what is left is removed.
 
+        Args:
+          otherwise: what did not happen, if the disk does not let it.
 
-def is_version(name: str) -> bool:
-    """Whether a server takes a folder of this name for a version."""
-    return name.isascii() and name.isdecimal()
-
-
-def incomplete(folder: Path) -> str:
-    """Why a folder is no complete SavedModel; empty for one that is."""
-    try:
-        size = (folder / MODEL_FILE).stat().st_size
-    except OSError:
-        size = 0
-    if not size:
-        return f"no {MODEL_FILE}, or an empty one"
-    variables = folder / "variables"
-    if not variables.is_dir():
-        return ""
-    if not (variables / "variables.index").is_file():
-        return "variables/variables.index is missing"
-    shards = sorted(variables.glob("variables.data-*-of-*"))
-    expected = int(shards[0].name.rpartition("-")[2]) if shards else 1
-    if len(shards) != expected:
-        return f"{len(shards)} of {expected} files of variables are there"
-    return ""
+        Raises:
+          VersionError: instead of an OSError; the labels are then as before.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with (self.path.parent / ".models.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                for child in self.path.iterdir():
+                    if child.name.startswith((_PUSHING, _REMOVING)):
+                        shutil.rmtree(child, ignore_errors=True)
+                yield
+        except OSError as error:
+            raise VersionError(
+                f"{self.path}: {otherwise}: {error.strerror or error}. What is served is as "
+                "before: make room or mend the folder, and try again"
+            ) from error
 
 
 def _describe(path: Path, number: int, labels: Mapping[str, int]) -> Version:

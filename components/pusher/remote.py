@@ -17,7 +17,8 @@ from tfx.dsl.io import fileio
 from components.pusher.settings import PusherSettings
 from serving import model_config
 from serving.labels import Labels, read_history, write_history
-from serving.versions import MODEL_FILE, is_version, iso_time
+from serving.version_folders import MODEL_FILE, version_number
+from serving.versions import iso_time
 
 
 def is_remote(path: str) -> bool:
@@ -37,12 +38,12 @@ def publish(model: str, folder: str, settings: PusherSettings) -> tuple[int, str
     labels = Labels(
         model_config.labels_of(config, name), read_history(history, history_file) if history else ()
     )
-    numbers = _numbers(folder)
-    for number in numbers:
-        if not fileio.exists(f"{folder}/{number}/{MODEL_FILE}"):
-            fileio.rmtree(f"{folder}/{number}")
+    found = _versions(folder)
+    for path in found.values():
+        if not fileio.exists(f"{path}/{MODEL_FILE}"):
+            fileio.rmtree(path)
     now = time.time()
-    version = max(int(now), *(number + 1 for number in numbers), 1)
+    version = max(int(now), *(number + 1 for number in found), 1)
     _copy(model, f"{folder}/{version}")
 
     labels = labels.pushed(version, iso_time(now), promote=settings.promote)
@@ -50,12 +51,14 @@ def publish(model: str, folder: str, settings: PusherSettings) -> tuple[int, str
     _write(history_file, write_history(labels.history))
     _write(config_file, model_config.with_labels(config, name, base, labels.current))
 
-    kept = {*labels.current.values(), labels.previous}
-    for number in sorted(_numbers(folder), reverse=True)[settings.keep :]:
+    # All of them are complete now.
+    found = _versions(folder)
+    kept = {*labels.current.values(), labels.previous(found)}
+    for number in sorted(found, reverse=True)[settings.keep :]:
         if number not in kept:
             # Hidden before it is taken apart.
-            fileio.remove(f"{folder}/{number}/{MODEL_FILE}")
-            fileio.rmtree(f"{folder}/{number}")
+            fileio.remove(f"{found[number]}/{MODEL_FILE}")
+            fileio.rmtree(found[number])
     return version, next(label for label, number in labels.current.items() if number == version)
 
 
@@ -64,13 +67,18 @@ def _beside(folder: str) -> tuple[str, str]:
     return f"{root}/{model_config.FILE_NAME}", f"{root}/{name}.history.json"
 
 
-def _numbers(folder: str) -> list[int]:
+def _versions(folder: str) -> dict[int, str]:
+    """As `version_folders`."""
     if not fileio.isdir(folder):
-        return []
+        return {}
     listed: list[Any] = fileio.listdir(folder)
+    found: dict[int, str] = {}
     # Object stores list folders with a slash.
-    names = [name.rstrip("/") for name in listed]
-    return [int(name) for name in names if is_version(name)]
+    for name in sorted(name.rstrip("/") for name in listed):
+        number = version_number(name)
+        if number is not None and fileio.isdir(f"{folder}/{name}"):
+            found.setdefault(number, f"{folder}/{name}")
+    return found
 
 
 def _copy(source: str, target: str) -> None:

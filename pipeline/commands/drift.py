@@ -45,7 +45,7 @@ class NoStatisticsError(InputError):
     metavar="DIR",
     type=click.Path(path_type=Path),
     required=True,
-    help="The served version's folder, or a folder of versions (its newest).",
+    help="The served version's folder, or a folder of versions (the stable one).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
 def drift(log: Path, model_dir: Path, as_json: bool) -> None:
@@ -82,18 +82,20 @@ def drift(log: Path, model_dir: Path, as_json: bool) -> None:
 def _served(model_dir: Path) -> tuple[Path, int]:
     from serving.prediction import ModelNotFoundError
     from serving.saved_model import find_servable
+    from serving.version_folders import version_number
 
     try:
         found = find_servable(model_dir.resolve())
     except ModelNotFoundError as error:
         raise click.BadParameter(str(error), param_hint="--model") from error
-    if not found.name.isdecimal():
+    version = version_number(found.name)
+    if version is None:
         raise click.BadParameter(
             f"{found} is no version that a server has: its name is no number. Give the folder "
             "that was served, such as RUN/serving/cxr/3.",
             param_hint="--model",
         )
-    return found, int(found.name)
+    return found, version
 
 
 def _verdict(found: Sequence[Comparison]) -> str:

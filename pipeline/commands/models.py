@@ -169,7 +169,7 @@ def _print(folder: ModelFolder, as_json: bool, done: str = "", **more: Any) -> N
             "folder": str(folder.path),
             "config": str(folder.config_file),
             "labels": dict(folder.labels().current),
-            "rollback_to": folder.labels().previous,
+            "rollback_to": folder.previous(),
             "versions": [_facts(version) for version in versions],
         }
         click.echo(json.dumps(content | more, indent=2))
@@ -193,8 +193,8 @@ def _print(folder: ModelFolder, as_json: bool, done: str = "", **more: Any) -> N
             else f"{facts['backbone']}, {facts['task']}",
         )
     console.print(table)
-    previous = folder.labels().previous
-    console.print(f"A rollback goes to: {previous or 'nothing'}.")
+    previous = folder.previous()
+    console.print(f"A rollback goes to: {'nothing' if previous is None else previous}.")
     console.print(f"Servers read: {folder.config_file}", soft_wrap=True)
     if done:
         console.print(done, soft_wrap=True)

@@ -58,6 +58,8 @@ class GrpcProtocol:
         ]
         if self._target.attempts == 1:
             return [*options, ("grpc.enable_retries", 0)]
+        # gRPC goes by the status alone: a message that is larger than the server takes, which is
+        # RESOURCE_EXHAUSTED, too, is sent again in vain.
         policy = {
             "maxAttempts": self._target.attempts,
             "initialBackoff": f"{FIRST_WAIT_SECONDS}s",

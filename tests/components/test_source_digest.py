@@ -98,6 +98,23 @@ def test_a_module_elsewhere_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert source_digest("transform", modules=["elsewhere"]) != before
 
 
+@pytest.mark.parametrize("file", ["__init__.py", "server.py", "within/deep.py", "new.py"])
+def test_all_modules_of_a_package_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    package = tmp_path / f"packaged_{Path(file).stem}"
+    (package / "within").mkdir(parents=True)
+    for name in ("__init__.py", "server.py", "within/__init__.py", "within/deep.py", "icon.svg"):
+        (package / name).touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    before = source_digest("transform", modules=[package.name])
+    (package / "icon.svg").write_text("drawn")
+    assert source_digest("transform", modules=[package.name]) == before
+    with (package / file).open("a") as source:
+        source.write("a = 1")
+    assert source_digest("transform", modules=[package.name]) != before
+
+
 def test_no_such_module() -> None:
     with pytest.raises(ValueError, match="no module 'elsewhere_too'"):
         source_digest("transform", modules=["elsewhere_too"])

@@ -92,6 +92,18 @@ def test_a_line_that_was_cut_off_is_asked_again(path: Path, lost: float, left: l
     assert [row["file"] for row in rows(path)] == [*left, "b.png"]
 
 
+def test_a_header_that_was_cut_off_is_written_again(path: Path) -> None:
+    findings = FindingsPrediction("a.png", [Finding("Pleural Thickening", 0.5, 1)])
+    for answer, part in ((A, "file,"), (A, "file,probability,dec"), (BAD, "file,quali")):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(part)
+        write(path, answer)
+        assert [row["file"] for row in rows(path)] == [answer.source]
+    path.write_text("file,Pleural Thickening probability,Pleural Thick")
+    write(path, findings)
+    assert [row["file"] for row in rows(path)] == ["a.png"]
+
+
 def test_is_begun_anew_as_long_as_nothing_was_answered(path: Path) -> None:
     write(path, BAD)
     assert [row["error"] for row in rows(path)] == [BAD.reason]
@@ -107,12 +119,36 @@ def test_refuses_the_answers_of_another_version(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_refuses_what_is_no_file_of_answers(path: Path) -> None:
+def test_lines_after_a_stray_quotation_mark_are_not_dropped(path: Path) -> None:
+    write(path, A, B)
+    before = path.read_text().replace("a.png", 'a".png')
+    path.write_text(before)
+    with pytest.raises(ResultsFileError, match="quotation mark is not closed"):
+        ResultsFile(path, MODEL)
+    assert path.read_text() == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "patient,age\n1,60\n",
+        "patient,age",
+        "file,size",
+        "file",
+        'patient,"age\n1,60\n',
+        'file,probability,"\nmine\n',
+        "patient,age\r1,60\r",
+        "file,probability\r1,60\r",
+        "patient\rage\n1\r60\n",
+        "\n",
+    ],
+)
+def test_refuses_what_is_no_file_of_answers(path: Path, text: str) -> None:
     path.parent.mkdir()
-    path.write_text("patient,age\n1,60\n")
+    path.write_bytes(text.encode())
     with pytest.raises(ResultsFileError, match="not a file of predictions"):
         ResultsFile(path, MODEL)
-    assert path.read_text() == "patient,age\n1,60\n"
+    assert path.read_bytes() == text.encode()
 
 
 def test_names_a_file_that_cannot_be_written(tmp_path: Path) -> None:

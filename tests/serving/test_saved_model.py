@@ -46,6 +46,7 @@ class TestFindServable:
     def test_skips_a_version_that_is_still_being_copied(self, tmp_path: Path) -> None:
         make_servable(tmp_path / "1")
         (tmp_path / "2" / "variables").mkdir(parents=True)
+        (make_servable(tmp_path / "3") / "variables").mkdir()
         assert find_servable(tmp_path) == tmp_path / "1"
 
     def test_takes_the_model_that_a_run_pushed(self, tmp_path: Path) -> None:
@@ -137,6 +138,8 @@ class TestUnusableModels:
         export_tiny_model(tmp_path / "1")
         (tmp_path / "1" / "variables" / "variables.index").unlink()
         with pytest.raises(ModelLoadError, match=r"1: cannot be loaded: "):
+            SavedModelPredictor(tmp_path / "1")
+        with pytest.raises(ModelNotFoundError, match="no complete SavedModel"):
             SavedModelPredictor(tmp_path)
 
     @pytest.mark.parametrize(("content", "fault"), [("{", "not JSON"), ("[]", "object was exp")])

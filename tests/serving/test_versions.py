@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from serving import durable, model_config
+from serving import durable, model_config, versions
 from serving.labels import VersionError
 from serving.model_config import CANARY, STABLE, ModelConfigError
-from serving.versions import ModelFolder, Version, incomplete
+from serving.version_folders import incomplete, version_folders
+from serving.versions import ModelFolder, Version
 
 MANY = 12
 
@@ -95,7 +96,7 @@ class TestPublish:
         first, second = (folder.publish(model).number for _ in range(2))
         assert labels(folder) == {STABLE: second}
         assert loaded(folder) == [second]
-        assert folder.labels().previous == first
+        assert folder.previous() == first
 
     def test_a_later_one_is_a_canary_where_that_is_asked_for(
         self, folder: ModelFolder, model: Path
@@ -187,6 +188,29 @@ class TestAPushThatIsCutShort:
             folder.publish(model)
         assert folder.versions() == [before]
         assert hidden(folder) == []
+
+    def test_labels_that_cannot_be_written_take_the_version_back(
+        self, folder: ModelFolder, model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(file: Path, text: str) -> None:
+            if file == folder.config_file:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            durable.replace_file(file, text)
+
+        before = folder.publish(model)
+        with monkeypatch.context() as patch:
+            patch.setattr(versions, "replace_file", full)
+            with pytest.raises(VersionError, match=r"No space left.*What is served is as before"):
+                folder.publish(model)
+        assert folder.versions() == [before]
+        assert hidden(folder) == []
+        assert labels(folder) == {STABLE: before.number}
+        assert folder.previous() is None
+
+    def test_a_folder_that_cannot_be_locked_is_named(self, tmp_path: Path, model: Path) -> None:
+        (tmp_path / "serving").write_text("a file")
+        with pytest.raises(VersionError, match=r"serving/cxr: .*was not published: "):
+            ModelFolder(tmp_path / "serving" / "cxr").publish(model)
 
     def test_a_killed_push_is_invisible_and_the_next_one_cleans_up(
         self, folder: ModelFolder, model: Path, tmp_path: Path
@@ -350,9 +374,63 @@ class TestLabels:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         monkeypatch.setattr(durable.os, "fsync", full)
-        with pytest.raises(OSError, match="No space left"):
-            folder.promote(three[0].number)
+        for change in (lambda: folder.promote(three[0].number), folder.rollback):
+            with pytest.raises(VersionError, match=r"No space left.*What is served is as before"):
+                change()
         assert folder.config_file.read_text() == before
+        assert not list(folder.path.parent.glob(".*.new"))
+
+    def test_a_label_that_is_written_is_not_denied(
+        self, folder: ModelFolder, three: list[Version], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(_: Path) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr(durable, "flush_folder", fail)
+        assert folder.promote(three[0].number).labels == (STABLE,)
+
+    def test_a_rollback_to_the_canary_ends_its_trial(
+        self, folder: ModelFolder, three: list[Version]
+    ) -> None:
+        folder.promote(three[1].number, CANARY)
+        assert folder.rollback().number == three[1].number
+        assert labels(folder) == {STABLE: three[1].number}
+
+    def test_what_is_damaged_is_not_the_way_back(
+        self, folder: ModelFolder, three: list[Version]
+    ) -> None:
+        (three[1].path / "saved_model.pb").unlink()
+        assert folder.previous() == three[0].number
+        assert folder.prune(1) == [three[1].number]
+        assert folder.rollback().number == three[0].number
+
+    def test_old_versions_that_cannot_be_removed_are_told_of(
+        self, folder: ModelFolder, three: list[Version], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: Path) -> None:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "rename", fail)
+            with pytest.raises(VersionError, match="not all old versions were removed: Read-only"):
+                folder.prune(1)
+        assert len(folder.versions()) == len(three)
+
+
+def test_versions_are_what_a_server_takes_for_them(folder: ModelFolder, model: Path) -> None:
+    number = folder.publish(model).number
+    (folder.path / "1").write_text("a file")
+    for name in ("notes", "-3", "²", str(2**63)):
+        (folder.path / name).mkdir()
+    make_model(folder.path / "0002")
+    assert version_folders(folder.path) == {
+        2: folder.path / "0002",
+        number: folder.path / str(number),
+    }
+    assert folder.promote(2, CANARY).path.name == "0002"
+    folder.end_trial()
+    assert folder.prune(1) == [2]
+    assert folder.prune(1) == []
 
 
 def _publish_slowly(folder: Path, model: Path) -> None:

@@ -154,6 +154,7 @@ class TestRemote:
         self, model: str, folder: ModelFolder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         first, _ = remote.publish(model, str(folder.path), PusherSettings())
+        (folder.path / "7").write_text("no version")
         copy = fileio.copy
 
         def cut_short(source: str, target: str, overwrite: bool = False) -> None:

@@ -87,6 +87,14 @@ def test_the_containers_cannot_change_themselves(services: dict[str, Any]) -> No
     assert services["tensorflow-serving"]["user"].endswith("1000:1000}")
 
 
+def test_nobody_can_log_in_to_grafana(services: dict[str, Any]) -> None:
+    environment = services["grafana"]["environment"]
+    assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert environment["GF_AUTH_DISABLE_LOGIN_FORM"] == "true"
+    assert environment["GF_AUTH_BASIC_ENABLED"] == "false"
+    assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+
+
 class TestHealthcheck:
     """Runs the very command of the file, against the stub's port."""
 

@@ -15,6 +15,8 @@ DEPLOY = Path(serving.__file__).parent / "deploy"
 MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 # The oldest with all that is used, and the newest that is known.
 VERSIONS = ("1.30", "1.37")
+# Where KServe mounts what `storageUri` says.
+KSERVE = "/mnt/models"
 # Of KServe's v1beta1: what a predictor has besides a pod's, and a model besides a container's.
 PREDICTOR = {
     "minReplicas": int,
@@ -129,6 +131,37 @@ def test_labels_are_followed_everywhere(pod: dict[str, Any]) -> None:
         assert flags["model_config_file"].endswith(f"/{FILE_NAME}")
         assert flags["model_config_file_poll_wait_seconds"] == "5"
         assert flags["allow_version_labels_for_unavailable_models"] == "true"
+
+
+def test_the_folder_that_a_run_pushes_to_is_the_one_that_is_read(pod: dict[str, Any]) -> None:
+    (container,) = pod["spec"]["containers"]
+    mount = next(one for one in container["volumeMounts"] if one["name"] == "models")
+    run, _, pushed = mount["subPath"].partition("/")
+    # As `cxr run --pipeline-root` has it.
+    assert pushed == "serving"
+    model = load(DEPLOY / "kserve" / "inference_service.yaml")["spec"]["predictor"]["model"]
+    claim = manifest("persistent_volume_claim")["metadata"]["name"]
+    assert model["storageUri"] == f"pvc://{claim}/{mount['subPath']}"
+    page = (DEPLOY.parents[1] / "docs/serving.md").read_text()
+    for arguments, folder in ((container["args"], mount["mountPath"]), (model["args"], KSERVE)):
+        assert f"--model_config_file={folder}/{FILE_NAME}" in arguments
+        served_from = f"{folder}/{DEFAULT_MODEL_NAME}"
+        assert f"--pipeline-root VOLUME/{run} --set pusher.served_from={served_from}\n" in page
+
+
+def test_kserve_has_the_monitoring_of_the_others() -> None:
+    service = load(DEPLOY / "kserve" / "inference_service.yaml")
+    config = load(DEPLOY / "kserve" / "config_map.yaml")
+    kubernetes_validate.validate(config, VERSIONS[-1], strict=True)
+    assert config["data"] == {
+        file.name: file.read_text() for file in [DEPLOY / "config" / "monitoring.config"]
+    }
+    volumes = {one["name"]: one for one in service["spec"]["predictor"]["volumes"]}
+    assert volumes["config"]["configMap"]["name"] == config["metadata"]["name"]
+    model = service["spec"]["predictor"]["model"]
+    assert "--monitoring_config_file=/etc/cxr/monitoring.config" in model["args"]
+    assert model["securityContext"]["readOnlyRootFilesystem"] is True
+    assert {one["mountPath"] for one in model["volumeMounts"]} == {"/etc/cxr", "/tmp"}
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -117,6 +117,50 @@ def test_prometheus_asks_where_the_servers_answer() -> None:
     assert annotations["prometheus.io/path"] == monitoring.prometheus_config.path
 
 
+@pytest.mark.parametrize(
+    ("pod", "labels", "address"),
+    [
+        ("deployment", {"app_kubernetes_io_name": "cxr-serving"}, "10.0.0.7:8501"),
+        ("kserve", {"serving_kserve_io_inferenceservice": "cxr"}, "10.0.0.7:8080"),
+        ("deployment", {"app_kubernetes_io_name": "other"}, None),
+    ],
+)
+def test_the_alerts_know_the_pods_of_a_cluster(
+    pod: str, labels: dict[str, str], address: str | None
+) -> None:
+    (job,) = load("prometheus/kubernetes.yaml")["scrape_configs"]
+    assert job["job_name"] == load("prometheus/prometheus.yaml")["scrape_configs"][0]["job_name"]
+    annotated = {
+        "deployment": load("kubernetes/deployment.yaml")["spec"]["template"],
+        "kserve": load("kserve/inference_service.yaml"),
+    }[pod]["metadata"]["annotations"]
+    target = {
+        "__address__": "10.0.0.7:8500",
+        "__meta_kubernetes_pod_name": "cxr-1",
+        "__meta_kubernetes_pod_phase": "Running",
+        **{f"__meta_kubernetes_pod_label_{name}": value for name, value in labels.items()},
+        **{
+            f"__meta_kubernetes_pod_annotation_{re.sub(r'[./]', '_', name)}": value
+            for name, value in annotated.items()
+        },
+    }
+    for rule in job["relabel_configs"]:
+        value = ";".join(target.get(label, "") for label in rule["source_labels"])
+        found = re.fullmatch(str(rule.get("regex", "(.*)")), value)
+        match rule.get("action", "replace"):
+            case "replace" if found:
+                replacement = re.sub(r"\$(\d)", r"\\\1", rule.get("replacement", "$1"))
+                target[rule["target_label"]] = found.expand(replacement)
+            case "keep" if not found:
+                assert address is None
+                return
+            case "drop":
+                assert not found
+    assert target["__address__"] == address
+    assert target["__metrics_path__"] == metrics.DEFAULT_PATH
+    assert target["instance"] == "cxr-1"
+
+
 def test_batches_are_as_tensorflow_serving_wants_them() -> None:
     batching = text_protos.read_batching_parameters(DEPLOY / "config/batching.config")
     sizes = list(batching.allowed_batch_sizes)
