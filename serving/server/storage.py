@@ -11,9 +11,9 @@ from tensorflow_serving.config.file_system_storage_path_source_pb2 import (
     FileSystemStoragePathSourceConfig as _Config,
 )
 
-_log = logging.getLogger(__name__)
+from serving.version_folders import version_number
 
-_INT64_MAX = 2**63 - 1
+_log = logging.getLogger(__name__)
 
 # What changes when somebody repairs, or finishes to write, a version.
 Fingerprint = tuple[tuple[str, int, int], ...]
@@ -59,10 +59,8 @@ def list_versions(base_path: Path) -> Mapping[int, Path]:
     """
     versions: dict[int, Path] = {}
     for path in sorted(base_path.iterdir()):
-        if not (path.name.isascii() and path.name.isdecimal() and path.is_dir()):
-            continue
-        number = int(path.name)
-        if number > _INT64_MAX:
+        number = version_number(path.name)
+        if number is None or not path.is_dir():
             continue
         if number in versions:
             _log.warning("%s: version %d is already %s", path, number, versions[number].name)
