@@ -96,7 +96,6 @@ class Explainer:
             self._before, self._after = cut(backbone, layer)
         height, width = self._before.output_shape[1:3]
         self.grid: tuple[int, int] = (height, width)
-        self.outputs: int = self._head.output_shape[-1]
 
     def __call__(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Logits and maps.

@@ -45,12 +45,11 @@ def overlay_file(number: int) -> str:
     return f"overlays/{number:04d}.png"
 
 
-def read_film(encoded: bytes, max_side: int = MAX_SIDE) -> NDArray[np.uint8]:
-    """Decode a film for display.
+def read_film(encoded: bytes) -> NDArray[np.uint8]:
+    """Decode a film for display, made smaller if it is longer than `MAX_SIDE`.
 
     Args:
       encoded: an 8-bit grey or RGB JPEG or PNG.
-      max_side: a longer film is made smaller, keeping its aspect ratio.
 
     Returns:
       uint8 [H, W], grey.
@@ -60,7 +59,7 @@ def read_film(encoded: bytes, max_side: int = MAX_SIDE) -> NDArray[np.uint8]:
     """
     # TensorFlow shows the network the stored pixels, whatever EXIF says of their orientation.
     film = _decode(encoded, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
-    scale = max_side / max(film.shape)
+    scale = MAX_SIDE / max(film.shape)
     if scale < 1:
         height, width = (max(1, round(side * scale)) for side in film.shape)
         film = np.asarray(cv2.resize(film, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

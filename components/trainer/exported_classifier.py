@@ -29,13 +29,11 @@ class ContractOutput:
     Attributes:
       number: which logit it is.
       name: of the finding.
-      threshold: the operating point, a calibrated probability.
       calibration: from logit to probability.
     """
 
     number: int
     name: str
-    threshold: float
     calibration: Calibration
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -49,15 +47,14 @@ class ClassifierContract:
 
     Attributes:
       outputs: in the network's order.
-      class_names: of the negative and the positive class; or of the findings.
       image_size: side of the network's input, in pixels.
+      backbone: its name in the registry.
       backbone: its name in the registry.
       precision: in which the exported model computes, `float32` or `bfloat16`.
       explanation: how the exported model explains itself; empty where it does not.
     """
 
     outputs: tuple[ContractOutput, ...]
-    class_names: tuple[str, ...]
     image_size: int
     backbone: str
     precision: str
@@ -77,12 +74,10 @@ class ClassifierContract:
                     ContractOutput(
                         number=number,
                         name=one["name"],
-                        threshold=float(one["operating_point"]["threshold"]),
                         calibration=Calibration(**one["calibration"]),
                     )
                     for number, one in enumerate(contract["outputs"])
                 ),
-                class_names=tuple(contract["class_names"]),
                 image_size=int(contract["image_size"]),
                 backbone=contract["backbone"],
                 precision=contract["precision"],
