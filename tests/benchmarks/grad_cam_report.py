@@ -104,6 +104,7 @@ def _model(backbone: str, root: Path) -> Artifact:
         "outputs": [{"name": record.CLASS_NAMES[1], "operating_point": {"threshold": 0.5}}],
         "explanation": {
             "method": "grad_cam",
+            "layer": "",
             "grid": [7, 7],
             "opacity": 0.6,
             "references": [0.1],
