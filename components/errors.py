@@ -9,3 +9,13 @@ class InputError(ValueError):
     The message is meant for the user, who sees no traceback with it: it names the file, row or
     setting, and the remedy.
     """
+
+
+def find_mistake(error: BaseException) -> InputError | None:
+    """The user's mistake behind an error, if there is one: Beam and TFX wrap what they catch."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, InputError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return None

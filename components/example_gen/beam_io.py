@@ -17,14 +17,14 @@ import pickle
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
 
-from components import progress
+from components import progress, storage
 from components.example_gen import example
+from components.example_gen.datasets import files as dataset_files
 from components.example_gen.datasets.listing import DatasetError, Fate, LeftOut
 from components.example_gen.images import imaging
 from components.example_gen.images.bad_image import BadImageError
@@ -39,7 +39,8 @@ _BATCH = 16
 def save(images: Iterable[Any], path: str) -> None:
     """Keep what is known of images for a `Load`."""
     remaining = iter(images)
-    with tf.io.TFRecordWriter(path) as file:
+    folder, _, name = path.rpartition("/")
+    with storage.local_output(folder) as local, tf.io.TFRecordWriter(str(local / name)) as file:
         while batch := list(itertools.islice(remaining, _BATCH)):
             file.write(zlib.compress(pickle.dumps(batch)))
 
@@ -127,18 +128,28 @@ class _Open(beam.DoFn):
         self._total = total
 
     def process(self, files: bytes) -> Iterator[str]:
-        for file in _unpack(files):
-            yield json.dumps(_survey(file))
+        for line in survey_lines(_unpack(files)):
+            yield line
             _COUNTER.add("images checked", self._total)
+
+
+def survey_lines(files: Iterable[XrayFile]) -> Iterator[str]:
+    """What files tell, as lines of JSON; see `parse_survey`.
+
+    Raises:
+      DatasetError: if a store does not answer.
+    """
+    for file in files:
+        yield json.dumps(_survey(file))
 
 
 def _survey(file: XrayFile) -> dict:
     try:
-        grey, facts = imaging.read_image(Path(file.path).read_bytes())
+        grey, facts = imaging.read_image(dataset_files.read_bytes(file.path))
     except BadImageError as error:
         return dataclasses.asdict(LeftOut(file.path, str(error)))
     except OSError as error:
-        return dataclasses.asdict(LeftOut(file.path, f"file cannot be read: {error.strerror}"))
+        return dataclasses.asdict(dataset_files.not_read(file.path, error))
     return dataclasses.asdict(Surveyed(file, facts)) | {"look": perceptual_hash(grey).hex()}
 
 
@@ -148,10 +159,11 @@ def read_again(image: Surveyed) -> bytes:
     Raises:
       DatasetError: if they are not the same any more.
     """
-    path = Path(image.file.path)
+    path = image.file.path
     try:
-        data = path.read_bytes()
+        data = dataset_files.read_bytes(path)
     except OSError as error:
+        dataset_files.not_read(path, error)
         raise DatasetError(f"{path} was there, and is not any more: run again") from error
     if hashlib.sha256(data).hexdigest() != image.facts.sha256:
         raise DatasetError(f"{path} was changed while it was read: run again")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -16,6 +15,7 @@ from tfx.types import artifact_utils
 from components import progress
 from components.example_gen import beam_io, ingest_page, report
 from components.example_gen.datasets import registry
+from components.example_gen.datasets.files import place
 from components.example_gen.datasets.listing import DatasetError, LeftOut, Listing
 from components.example_gen.datasets.source import Source
 from components.example_gen.images.imaging import read_image
@@ -71,7 +71,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         self, sources: Mapping[str, Source], labels: Labels, split: Split, quality: Quality
     ) -> report.Ingest:
         listings = [
-            registry.list_files(name, Path(source.folder or "."), source, labels)
+            registry.list_files(name, place(source.folder or "."), source, labels)
             for name, source in sources.items()
         ]
         require_one_owner(listings)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from components import page
-from components.example_gen.datasets import listing
+from components.example_gen.datasets import files, listing
 from components.example_gen.datasets.listing import Fate, LeftOut
 from components.example_gen.images import imaging
 from components.example_gen.images.bad_image import BadImageError
@@ -78,7 +78,7 @@ def _sentence(words: str) -> str:
 def thumbnail(path: str) -> str | None:
     """A small JPEG of an image as a data URI, or None if it cannot be decoded."""
     try:
-        grey, _ = imaging.read_image(Path(path).read_bytes())
+        grey, _ = imaging.read_image(files.read_bytes(path))
     except (BadImageError, OSError, ValueError):  # a row of a table is no path at all
         return None
     scale = _SIDE / max(grey.shape)

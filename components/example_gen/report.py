@@ -141,7 +141,7 @@ def require_images(ingest: Ingest) -> None:
     reasons = "; ".join(f"{count:,} {reason}" for reason, count in counts.items())
     patients = {one.file.patient_id for one in ingest.surveyed}
     remedy = (
-        "The published division has none for it: divide by patient (data.split=by_patient)."
+        "The published division has none for it: divide by patient (data.split.method=by_patient)."
         if ingest.split.method == "as_published"
         else "Add images of more patients, or give the split a larger share (data.split.fractions)."
     )

@@ -28,7 +28,13 @@ DatasetName = Annotated[str, pydantic.AfterValidator(_registered)]
 
 
 class Fractions(Settings):
-    """The share of patients that each split gets."""
+    """The share of patients that each split gets; together 1.
+
+    Attributes:
+      train: what is learnt from.
+      val: what stops training, and calibrates.
+      test: what is measured on.
+    """
 
     train: float = pydantic.Field(default=0.7, gt=0, lt=1)
     val: float = pydantic.Field(default=0.15, gt=0, lt=1)
@@ -121,7 +127,7 @@ class Data(Settings):
     """What is read.
 
     Attributes:
-      root: the folder that holds the datasets.
+      root: the folder that holds the datasets, or its URL, such as `gs://bucket/x-rays`.
       labels: `pneumonia`, where an image with other findings is out of scope; or `findings`, where
         every image is labelled with each of the 14 of ChestX-ray14, for a multi-label model. Then
         `label` 0 only says that there is no pneumonia.

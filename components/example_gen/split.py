@@ -195,7 +195,7 @@ def _in_published_split(
             raise DatasetError(
                 f"the {one.file.dataset} dataset came without a division. For NIH, put "
                 "train_val_list.txt and test_list.txt beside its table; or divide by patient "
-                "(data.split=by_patient)."
+                "(data.split.method=by_patient)."
             )
         if one.file.source_split is None:
             left_out.append(LeftOut(one.file.path, "in no published split", Fate.OUT_OF_SCOPE))

@@ -9,15 +9,20 @@ the pixels stays.
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from components.example_gen.datasets import table
 from components.example_gen.datasets.files import (
     ImageIndex,
     OutsideError,
+    Place,
     SeveralError,
+    below,
+    for_each,
+    not_read,
+    opened,
+    place,
     unusable,
     walk,
 )
@@ -79,7 +84,7 @@ Header = Mapping[str, str]
 Identity = tuple[str, ...]
 
 
-def is_root(folder: Path, source: Source) -> bool:
+def is_root(folder: Place, source: Source) -> bool:
     """Whether a folder holds the set: DICOM files, at any depth.
 
     A data root holds other sets too: where it has a usual folder of this one, that is meant,
@@ -92,7 +97,7 @@ def is_root(folder: Path, source: Source) -> bool:
     return (has_table or not is_above) and any(_is_film(path) for path in walk(folder))
 
 
-def list_files(root: Path, source: Source, labels: Labels = "pneumonia") -> Listing:
+def list_files(root: Place, source: Source, labels: Labels = "pneumonia") -> Listing:
     """Every film that the table or its folder labels; a folder tells of pneumonia alone.
 
     Raises:
@@ -136,7 +141,7 @@ def list_files(root: Path, source: Source, labels: Labels = "pneumonia") -> List
     return Listing(NAME, tuple(files), tuple(left_out), tuple(ignored), tables)
 
 
-def _nothing(root: Path, path_of_table: Path | None, films: int) -> str:
+def _nothing(root: Place, path_of_table: Place | None, films: int) -> str:
     by_table = (
         f"{path_of_table} labels none of them No Finding or Pneumonia"
         if path_of_table
@@ -154,21 +159,23 @@ def _nothing(root: Path, path_of_table: Path | None, films: int) -> str:
 # --- The files -------------------------------------------------------------------------------
 
 
-def _films(root: Path, labels: Path | None) -> tuple[dict[str, Header | None], list[LeftOut]]:
+def _films(root: Place, labels: Place | None) -> tuple[dict[str, Header | None], list[LeftOut]]:
     """The headers of the DICOM files, None where one cannot be read, and what is no film."""
     films: dict[str, Header | None] = {}
     left_out: list[LeftOut] = []
-    for path in walk(root):
-        if labels and Path(path) == labels:
-            continue
-        reason = unusable(path) or _no_film(path)
-        if reason is None:
-            header = _read_header(path)
-            films[path] = None if isinstance(header, LeftOut) else header
-            reason = header if isinstance(header, LeftOut) else None
-        if reason:
-            left_out.append(reason)
+    paths = [path for path in walk(root) if not (labels and place(path) == labels)]
+    for path, (is_film, found) in zip(paths, for_each(_examine, root, paths), strict=True):
+        if is_film:
+            films[path] = None if isinstance(found, LeftOut) else found
+        if isinstance(found, LeftOut):
+            left_out.append(found)
     return films, left_out
+
+
+def _examine(path: str) -> tuple[bool, Header | LeftOut]:
+    """Whether a file is one of DICOM's; and its header, or why that is of no use."""
+    no_film = unusable(path) or _no_film(path)
+    return no_film is None, no_film or _read_header(path)
 
 
 def _is_film(path: str) -> bool:
@@ -194,9 +201,10 @@ def _has_magic(path: str) -> bool:
     from serving.dicom_image import is_dicom
 
     try:
-        with Path(path).open("rb") as file:
+        with opened(path) as file:
             return is_dicom(file.read(132))
-    except OSError:
+    except OSError as error:
+        not_read(path, error)
         return False
 
 
@@ -204,24 +212,24 @@ def _read_header(path: str) -> Header | LeftOut:
     from serving.dicom_image import DicomError, read_header
 
     try:
-        with Path(path).open("rb") as file:
+        with opened(path) as file:
             return read_header(file, _TAGS)
     except DicomError as error:
         return LeftOut(path, str(error))
     except OSError as error:
-        return LeftOut(path, f"file cannot be read: {error.strerror}")
+        return not_read(path, error)
 
 
 # --- The table -------------------------------------------------------------------------------
 
 
-def _called(root: Path, films: Mapping[str, Header | None]) -> list[dict[str, list[str]]]:
+def _called(root: Place, films: Mapping[str, Header | None]) -> list[dict[str, list[str]]]:
     """What a table may call a film, the most certain kind of name first, and which bear it."""
     kinds: list[dict[str, list[str]]] = [{}, {}, {}, {}]
     for path, header in films.items():
         pure = PurePath(path)
         instance = header["SOPInstanceUID"] if header else ""
-        names = (os.path.relpath(path, root), pure.name, pure.stem, instance)
+        names = (below(path, root), pure.name, pure.stem, instance)
         for kind, name in zip(kinds, names, strict=True):
             kind.setdefault(name, []).append(path)
     return kinds
@@ -248,10 +256,10 @@ def _find(
 # --- The record ------------------------------------------------------------------------------
 
 
-def _findings(path: str, root: Path, row: table.Row | None, labels: Labels) -> Findings | LeftOut:
+def _findings(path: str, root: Place, row: table.Row | None, labels: Labels) -> Findings | LeftOut:
     """What the table says of a film, or else the nearest folder with a label, or why nothing."""
     if row is None:
-        for folder in reversed(PurePath(os.path.relpath(path, root)).parts[:-1]):
+        for folder in reversed(PurePath(below(path, root)).parts[:-1]):
             label = _LABELS.get(folder.upper())
             if label is not None and labels == "findings":
                 return LeftOut(path, _FOLDER_ALONE, Fate.OUT_OF_SCOPE)
@@ -263,7 +271,7 @@ def _findings(path: str, root: Path, row: table.Row | None, labels: Labels) -> F
 
 def _file(
     path: str,
-    root: Path,
+    root: Place,
     header: Header,
     row: table.Row,
     findings: Findings,
@@ -283,7 +291,7 @@ def _file(
     file = XrayFile(
         path=path,
         dataset=NAME,
-        filename=f"{pseudonym('file', os.path.relpath(path, root), digest_size=8)}.dcm",
+        filename=f"{pseudonym('file', below(path, root), digest_size=8)}.dcm",
         patient_id=f"{NAME}:{patient}",
         label=findings.label,
         findings=findings.names,
@@ -303,7 +311,7 @@ def _view(header: Header) -> str:
 
 
 def _identities(
-    root: Path, films: Mapping[str, Header | None], rows: Mapping[str, table.Row]
+    root: Place, films: Mapping[str, Header | None], rows: Mapping[str, table.Row]
 ) -> dict[str, Identity]:
     """Whose each film is, by the table alone where that names a patient.
 
@@ -333,7 +341,7 @@ def _identities(
         if path in found:
             continue
         if not study:
-            found[path] = ("film", os.path.relpath(path, root))
+            found[path] = ("film", below(path, root))
         elif len(of_study.get(study, ())) == 1:
             (found[path],) = of_study[study]
         else:

@@ -1,13 +1,21 @@
-"""What lies below a dataset's folder, and whether a table may speak of it."""
+"""What lies below a dataset's folder, here or in a store, and whether a table may speak of it."""
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePath
+from typing import BinaryIO, TypeVar
 
-from components.example_gen.datasets.listing import Fate, LeftOut
+from components.example_gen.datasets.listing import DatasetError, Fate, LeftOut
+from components.example_gen.datasets.remote import RemotePath, at_once
+from components.storage import is_remote
+
+# A folder or a file, here or in a store.
+Place = Path | RemotePath
+Result = TypeVar("Result")
 
 
 class OutsideError(ValueError):
@@ -18,12 +26,83 @@ class SeveralError(ValueError):
     """A name that several images have."""
 
 
-def walk(folder: Path) -> Iterator[str]:
+def place(path: str) -> Place:
+    """What a path or a URL leads to."""
+    return RemotePath(path) if is_remote(path) else Path(path)
+
+
+def join(root: Place, folder: str | None) -> Place:
+    """A folder below a root, or wherever it is if it says so itself."""
+    if not folder:
+        return root
+    return place(folder) if is_remote(folder) or Path(folder).is_absolute() else root / folder
+
+
+def below(path: str, root: Place) -> str:
+    """A path as seen from a root."""
+    if isinstance(root, RemotePath):
+        return path.removeprefix(f"{root}/")
+    return os.path.relpath(path, root)
+
+
+def names(folder: Place) -> list[str]:
+    """What is directly in a folder, or nothing where it cannot be read."""
+    if isinstance(folder, RemotePath):
+        return folder.names()
+    try:
+        return [one.name for one in folder.iterdir()]
+    except OSError:
+        return []
+
+
+def read_bytes(path: str) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+      OSError: if it cannot be read.
+    """
+    return place(path).read_bytes()
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[BinaryIO]:
+    """A file, to read a part of it.
+
+    Raises:
+      OSError: if it cannot be read.
+    """
+    one = place(path)
+    with one.open() if isinstance(one, RemotePath) else one.open("rb") as file:
+        yield file
+
+
+def not_read(path: str, error: OSError) -> LeftOut:
+    """The account of a file that could not be read.
+
+    Raises:
+      DatasetError: if a store did not answer: that is no fault of the file, which would be
+        missing from one run, and be there in the next.
+    """
+    if is_remote(path) and not isinstance(error, FileNotFoundError | PermissionError):
+        raise DatasetError(f"{path} cannot be read: {error.strerror}. Run again.") from error
+    return LeftOut(path, f"file cannot be read: {error.strerror}")
+
+
+def for_each(work: Callable[[str], Result], root: Place, paths: Iterable[str]) -> Iterator[Result]:
+    """What work makes of each file below a root, in their order; remote ones side by side."""
+    return at_once(work, paths) if isinstance(root, RemotePath) else map(work, paths)
+
+
+def walk(folder: Place) -> Iterator[str]:
     """The paths of all files below a folder, in a stable order, in one scan.
 
     Links to folders are followed, each folder once. Broken links are among the files, and so are
     folders that cannot be read.
     """
+    return iter(folder.walk()) if isinstance(folder, RemotePath) else _walk(folder)
+
+
+def _walk(folder: Path) -> Iterator[str]:
     seen: set[str] = set()
     unreadable: list[str] = []
 
@@ -48,17 +127,24 @@ def unusable(path: str) -> LeftOut | None:
     printable = path.encode(errors="backslashreplace").decode()
     if printable != path:
         return LeftOut(printable, "file name is not UTF-8")
-    if os.path.isdir(path):  # noqa: PTH112
+    if is_remote(path):  # a listing has neither folders nor links
+        return None
+    if is_folder(path):
         return LeftOut(path, "folder that cannot be read")
     if not os.path.isfile(path):  # noqa: PTH113
         return LeftOut(path, "not a file, or a link that leads nowhere")
     return None
 
 
+def is_folder(path: str) -> bool:
+    """Whether a path that `walk` gave is a folder, which cannot be read."""
+    return not is_remote(path) and os.path.isdir(path)  # noqa: PTH112
+
+
 class ImageIndex:
     """The images below a folder, to be found as a table names them."""
 
-    def __init__(self, root: Path, paths: Iterable[str], *, copies: bool = False):
+    def __init__(self, root: Place, paths: Iterable[str], *, copies: bool = False):
         """Index what a scan found.
 
         Args:
@@ -71,7 +157,7 @@ class ImageIndex:
         self._by_path: dict[str, str] = {}
         self._by_name: dict[str, list[str]] = {}
         for path in paths:
-            self._by_path[os.path.relpath(path, root)] = path
+            self._by_path[below(path, root)] = path
             self._by_name.setdefault(os.path.basename(path), []).append(path)  # noqa: PTH119
         # Where a folder truly is, by its path.
         self._real: dict[PurePath, str] = {}
@@ -114,29 +200,36 @@ class ImageIndex:
     def _inside(self, named: str) -> str:
         # Tables that were written under Windows have its separators.
         path = named.replace("\\", "/")
-        if PurePath(path).is_absolute():
-            path = os.path.relpath(path, self._below_a_link(os.path.normpath(path)) or self._root)
+        if isinstance(self._root, RemotePath):
+            path = below(str(RemotePath(path)) if is_remote(path) else path, self._root)
+        elif PurePath(path).is_absolute():
+            root = self._below_a_link(os.path.normpath(path), self._root) or self._root
+            path = os.path.relpath(path, root)
+        outside = is_remote(path) or PurePath(path).is_absolute()
         path = os.path.normpath(path)
-        if path == ".." or path.startswith("../"):
+        if outside or path == ".." or path.startswith("../"):
             raise OutsideError(named)
         return path
 
-    def _below_a_link(self, path: str) -> PurePath | None:
+    def _below_a_link(self, path: str, root: Path) -> PurePath | None:
         """The folder above a path that is the root by way of links, or by its real path."""
-        return next((up for up in PurePath(path).parents if self._is_root(up)), None)
+        return next((up for up in PurePath(path).parents if self._is_root(up, root)), None)
 
-    def _is_root(self, folder: PurePath) -> bool:
-        for one in (folder, PurePath(self._root)):
+    def _is_root(self, folder: PurePath, root: PurePath) -> bool:
+        for one in (folder, root):
             if one not in self._real:
                 try:
                     self._real[one] = os.path.realpath(one)
                 except ValueError:  # no path at all, such as one with a NUL
                     self._real[one] = str(one)
-        return self._real[folder] == self._real[PurePath(self._root)]
+        return self._real[folder] == self._real[root]
 
 
 def _are_equal(path: str, others: Iterable[str]) -> bool:
     try:
+        if is_remote(path):
+            first = read_bytes(path)
+            return all(read_bytes(other) == first for other in others)
         return all(filecmp.cmp(path, other, shallow=False) for other in others)
     except OSError:  # gone since the scan; which of them it was, nobody knows
         return False

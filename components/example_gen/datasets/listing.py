@@ -6,10 +6,11 @@ import collections
 import dataclasses
 import enum
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from components.errors import InputError
+from components.example_gen.datasets.remote import RemotePath
 from components.example_gen.record import XrayFile
 
 # Of all that `imaging` reads, but for DICOM, which is a dataset of its own.
@@ -77,13 +78,15 @@ class Listing:
       left_out: everything else that was found.
       ignored: metadata that could not be used.
       tables: the CSV files that the listing was read from.
+      states: for remote files, what changes when they are rewritten, as their listing told it.
     """
 
     dataset: str
     files: tuple[XrayFile, ...]
     left_out: tuple[LeftOut, ...] = ()
     ignored: tuple[IgnoredValue, ...] = ()
-    tables: tuple[Path, ...] = ()
+    tables: tuple[Path | RemotePath, ...] = ()
+    states: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def read(self) -> int:
@@ -94,7 +97,7 @@ class Listing:
         """A hexadecimal digest that changes when a file comes, goes or is rewritten."""
         digest = hashlib.sha256()
         for path in sorted([file.path for file in self.files] + [str(t) for t in self.tables]):
-            digest.update(f"{path}\0{_state(path)}\0".encode())
+            digest.update(f"{path}\0{self.states.get(path) or _state(path)}\0".encode())
         for one in self.left_out:
             digest.update(f"{one.source}\0{one.reason}\0".encode())
         return digest.hexdigest()[:16]

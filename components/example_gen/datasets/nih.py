@@ -8,7 +8,6 @@ are labels, every image of a known finding is in scope.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +16,10 @@ from components.example_gen.datasets import table
 from components.example_gen.datasets.files import (
     ImageIndex,
     OutsideError,
+    Place,
     SeveralError,
+    is_folder,
+    names,
     unusable,
     walk,
 )
@@ -49,6 +51,7 @@ _LISTS = {"train_val_list.txt": "train_val", "test_list.txt": "test"}
 # The boxes are in the pixel frame of the published images.
 _BOX_FRAME = 1024.0
 _NO_PATIENT = "row of the table without a patient"
+_FOLDER = re.compile(r"images_\d{3}", re.ASCII)
 _OWN_NAME = re.compile(r"(?P<patient>\d{8})_\d{3}\.png")
 
 Box = tuple[float, float, float, float]
@@ -56,7 +59,7 @@ Box = tuple[float, float, float, float]
 _BOX_NAMES = {"Infiltrate": "Infiltration"}
 
 
-def is_root(folder: Path, source: Source) -> bool:
+def is_root(folder: Place, source: Source) -> bool:
     """Whether a folder holds the set: its table, and images if that is called as any set's."""
     tables = (source.table,) if source.table else _TABLES
     if any((folder / name).is_file() for name in tables):
@@ -66,7 +69,7 @@ def is_root(folder: Path, source: Source) -> bool:
     return source.table is None and (folder / _ANY_SET).is_file() and any(has_images)
 
 
-def list_files(root: Path, source: Source, labels: Labels = "pneumonia") -> Listing:
+def list_files(root: Place, source: Source, labels: Labels = "pneumonia") -> Listing:
     """Every row of the table, with its image where that is on disk.
 
     Raises:
@@ -74,7 +77,10 @@ def list_files(root: Path, source: Source, labels: Labels = "pneumonia") -> List
     """
     path = table.find_table(root, source.table, (*_TABLES, _ANY_SET))
     if path is None:
-        raise DatasetError(f"{root} holds none of the tables {', '.join((*_TABLES, _ANY_SET))}")
+        raise DatasetError(
+            f"{root} holds none of the tables {', '.join((*_TABLES, _ANY_SET))}: if it is called "
+            "otherwise, say so in the dataset's setting table"
+        )
     rows, left_out = table.read_table(path, source.columns, required=("image", "findings"))
     official = path.name in _OFFICIAL
     images, unreadable = _images(root, official=official)
@@ -149,7 +155,7 @@ def _number(row: table.Row) -> str:
     return table.patient_of(row) or (str(int(own["patient"])) if own else "")
 
 
-def _useless(path: Path, root: Path, rows: int, images: int, left_out: Iterable[LeftOut]) -> str:
+def _useless(path: Place, root: Place, rows: int, images: int, left_out: Iterable[LeftOut]) -> str:
     """What is wrong with a table of which no row can be used, and the remedy."""
     reasons = count_reasons(left_out)
     found = "; ".join(f"{count:,} {reason}" for reason, count in reasons.items())
@@ -170,17 +176,18 @@ def _useless(path: Path, root: Path, rows: int, images: int, left_out: Iterable[
     return f"{message}: {found or 'there is nothing'}. {remedy}"
 
 
-def _images(root: Path, *, official: bool) -> tuple[ImageIndex, list[LeftOut]]:
+def _images(root: Place, *, official: bool) -> tuple[ImageIndex, list[LeftOut]]:
     """The images of `images/` and the published `images_001 ... images_012/images/`.
 
     The images of another table than the published one may be anywhere below the root.
     """
-    folders = [root / "images", *sorted(root.glob("images_[0-9][0-9][0-9]/images"))]
+    published = sorted(filter(_FOLDER.fullmatch, names(root))) if official else []
+    folders = [root / folder / "images" for folder in published]
     paths = [
         path
-        for folder in (folders if official else [root])
+        for folder in ([root / "images", *folders] if official else [root])
         for path in walk(folder)
-        if Path(path).suffix.lower() in IMAGE_SUFFIXES or os.path.isdir(path)  # noqa: PTH112
+        if Path(path).suffix.lower() in IMAGE_SUFFIXES or is_folder(path)
     ]
     bad = {path: reason for path in paths if (reason := unusable(path))}
     sound = (path for path in paths if path not in bad)
@@ -188,7 +195,7 @@ def _images(root: Path, *, official: bool) -> tuple[ImageIndex, list[LeftOut]]:
     return ImageIndex(root, sound, copies=official), list(bad.values())
 
 
-def _read_boxes(path: Path, ignored: list[IgnoredValue]) -> dict[str, tuple[tuple[str, Box], ...]]:
+def _read_boxes(path: Place, ignored: list[IgnoredValue]) -> dict[str, tuple[tuple[str, Box], ...]]:
     """The boxes of each image, as fractions of it, each with what it marks."""
     boxes: dict[str, tuple[tuple[str, Box], ...]] = {}
     if not path.is_file():
@@ -197,7 +204,8 @@ def _read_boxes(path: Path, ignored: list[IgnoredValue]) -> dict[str, tuple[tupl
     # Its header splits "Bbox [x,y,w,h]" in four.
     if header[:1] + header[2:6] != ["Image Index", "Bbox [x", "y", "w", "h]"]:
         raise DatasetError(
-            f"{path} does not begin as NIH's does: Image Index,Finding Label,Bbox [x,y,w,h]"
+            f"{path} does not begin as NIH's does: Image Index,Finding Label,Bbox [x,y,w,h]. "
+            "Correct its header, or remove it: without it there are no boxes"
         )
     for line, fields in rows:
         box = _box(fields[2:6])
@@ -223,11 +231,11 @@ def _box(sides: Iterable[str]) -> Box | None:
     return x, y, min(width, 1.0), min(height, 1.0)
 
 
-def _published(root: Path) -> dict[str, str]:
+def _published(root: Place) -> dict[str, str]:
     """The published split of each image, by its name."""
     splits = {}
     for name, split in _LISTS.items():
         if (root / name).is_file():
-            for line in (root / name).read_text("utf-8-sig", "replace").splitlines():
+            for line in (root / name).read_bytes().decode("utf-8-sig", "replace").splitlines():
                 splits[line.strip()] = split
     return splits

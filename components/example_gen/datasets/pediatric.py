@@ -9,9 +9,9 @@ and `IM-0115-0001.jpeg`; those of Mendeley, which has no `val`, `VIRUS-12345-000
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from components.example_gen.datasets.files import unusable, walk
+from components.example_gen.datasets.files import Place, below, unusable, walk
 from components.example_gen.datasets.listing import (
     IMAGE_SUFFIXES,
     DatasetError,
@@ -37,7 +37,7 @@ _KAGGLE_NORMAL = re.compile(r"(?P<key>(?:NORMAL2-)?IM-\d+)-\d+(?:-\d+)?")
 _MENDELEY = re.compile(r"(?P<etiology>BACTERIA|VIRUS|NORMAL)-(?P<number>\d+)-\d+")
 
 
-def is_root(folder: Path, source: Source) -> bool:
+def is_root(folder: Place, source: Source) -> bool:
     """Whether a folder holds the set: `train/NORMAL` and its like."""
     return any((folder / split / label).is_dir() for split in _SPLITS for label in _LABELS)
 
@@ -74,14 +74,17 @@ def etiology(filename: str, label: int) -> str | None:
     return named if named in ("bacteria", "virus") else None
 
 
-def list_files(root: Path, source: Source, labels: Labels = "pneumonia") -> Listing:
+def list_files(root: Place, source: Source, labels: Labels = "pneumonia") -> Listing:
     """Every image below the set's folders, which tell of pneumonia alone.
 
     Raises:
       DatasetError: if there is no image, or none of one class, or a table is asked for.
     """
     if source.table or source.columns:
-        raise DatasetError(f"{NAME} is read from its folders: it takes neither table nor columns")
+        raise DatasetError(
+            f"{NAME} is read from its folders: it takes neither table nor columns; leave them out "
+            f"of data.datasets.{NAME}"
+        )
     files: list[XrayFile] = []
     left_out: list[LeftOut] = []
     for path in (path for split in _SPLITS for path in walk(root / split)):
@@ -97,11 +100,11 @@ def list_files(root: Path, source: Source, labels: Labels = "pneumonia") -> List
     return Listing(NAME, tuple(files), tuple(left_out))
 
 
-def _examine(path: str, root: Path) -> XrayFile | LeftOut:
+def _examine(path: str, root: Place) -> XrayFile | LeftOut:
     bad = unusable(path)
     if bad:
         return bad
-    split, *folders, filename = Path(path).relative_to(root).parts
+    split, *folders, filename = PurePath(below(path, root)).parts
     if Path(filename).suffix.lower() not in IMAGE_SUFFIXES:
         return LeftOut(path, "not an image by its name", Fate.OUT_OF_SCOPE)
     if len(folders) != 1 or folders[0] not in _LABELS:

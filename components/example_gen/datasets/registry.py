@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import dataclasses
 from typing import Protocol
 
 from components.example_gen.datasets import dicom, nih, pediatric
+from components.example_gen.datasets.files import Place
 from components.example_gen.datasets.listing import DatasetError, Listing
+from components.example_gen.datasets.remote import RemotePath
 from components.example_gen.datasets.source import Source
 from components.example_gen.record import FINDINGS, Labels
 
@@ -21,10 +23,10 @@ class Dataset(Protocol):
     FOLDERS: tuple[str, ...]
     VOCABULARY: tuple[str, ...]
 
-    def is_root(self, folder: Path, source: Source) -> bool:
+    def is_root(self, folder: Place, source: Source) -> bool:
         """Whether a folder holds the set."""
 
-    def list_files(self, root: Path, source: Source, labels: Labels) -> Listing:
+    def list_files(self, root: Place, source: Source, labels: Labels) -> Listing:
         """Every image of the set, undecoded."""
 
 
@@ -33,7 +35,7 @@ ANYWHERE = Source()
 DATASETS: dict[str, Dataset] = {module.NAME: module for module in (pediatric, nih, dicom)}
 
 
-def find_root(name: str, data_root: Path, source: Source = ANYWHERE) -> Path:
+def find_root(name: str, data_root: Place, source: Source = ANYWHERE) -> Place:
     """Where a dataset lies: `data_root` itself, or one of its usual folders below.
 
     Raises:
@@ -46,7 +48,10 @@ def find_root(name: str, data_root: Path, source: Source = ANYWHERE) -> Path:
             return candidate
     looked = ", ".join(str(candidate) for candidate in candidates)
     table = f", with its table {source.table}" if source.table else ""
-    raise DatasetError(f"the {name} dataset is in none of these folders{table}: {looked}")
+    raise DatasetError(
+        f"the {name} dataset is in none of these folders{table}: {looked}. Its own folder is the "
+        f"setting data.datasets.{name}.folder, and the one above it data.root"
+    )
 
 
 def require_vocabulary(name: str, labels: Labels) -> None:
@@ -64,7 +69,7 @@ def require_vocabulary(name: str, labels: Labels) -> None:
 
 
 def list_files(
-    name: str, data_root: Path, source: Source = ANYWHERE, labels: Labels = "pneumonia"
+    name: str, data_root: Place, source: Source = ANYWHERE, labels: Labels = "pneumonia"
 ) -> Listing:
     """Find a dataset and list it.
 
@@ -78,4 +83,6 @@ def list_files(
       DatasetError: if it is not there, cannot be used, or does not know the labels.
     """
     require_vocabulary(name, labels)
-    return DATASETS[name].list_files(find_root(name, data_root, source), source, labels)
+    root = find_root(name, data_root, source)
+    found = DATASETS[name].list_files(root, source, labels)
+    return dataclasses.replace(found, states=root.states) if isinstance(root, RemotePath) else found

@@ -10,9 +10,9 @@ import codecs
 import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
+from components.example_gen.datasets.files import Place
 from components.example_gen.datasets.findings import Findings, parse_findings, plain
 from components.example_gen.datasets.listing import DatasetError, Fate, LeftOut
 from components.example_gen.datasets.source import ColumnName
@@ -60,7 +60,7 @@ class Row(NamedTuple):
     follow_up: str
 
 
-def find_table(root: Path, named: str | None, usual: Sequence[str]) -> Path | None:
+def find_table(root: Place, named: str | None, usual: Sequence[str]) -> Place | None:
     """The table of a dataset: the one that was named, or the first of the usual ones.
 
     Raises:
@@ -68,13 +68,16 @@ def find_table(root: Path, named: str | None, usual: Sequence[str]) -> Path | No
     """
     if named is not None:
         if not (root / named).is_file():
-            raise DatasetError(f"{root / named}: no such table")
+            raise DatasetError(
+                f"{root / named}: no such table; the dataset's setting table names it, below the "
+                "dataset's folder"
+            )
         return root / named
     return next((root / name for name in usual if (root / name).is_file()), None)
 
 
 def read_table(
-    path: Path, columns: Mapping[ColumnName, str], required: Sequence[ColumnName]
+    path: Place, columns: Mapping[ColumnName, str], required: Sequence[ColumnName]
 ) -> tuple[list[Row], list[LeftOut]]:
     """Read a table of images.
 
@@ -102,7 +105,7 @@ def read_table(
     return rows, malformed
 
 
-def read_csv(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+def read_csv(path: Place) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
     """A CSV file's header, and its rows with their line numbers; values are stripped.
 
     Raises:
@@ -111,13 +114,15 @@ def read_csv(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
+        raise DatasetError(f"{path} cannot be read: {error.strerror}. May you read it?") from error
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     # A byte that is no text spoils its row alone.
     text = data.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
     lines = re.split(r"\r\n|\n|\r", text)
     if "\0" in lines[0]:
-        raise DatasetError(f"{path} is no text in UTF-8, nor in UTF-16 with a byte order mark")
+        raise DatasetError(
+            f"{path} is no text in UTF-8, nor in UTF-16 with a byte order mark: save it as UTF-8"
+        )
     delimiter = max(_DELIMITERS, key=re.sub(r'"[^"]*"', "", lines[0]).count)
     header = _split(lines[0], delimiter)
     while header and not header[-1]:
@@ -164,7 +169,7 @@ def patient_of(row: Row) -> str:
     return re.sub(r"(?<=\d)\.0+$", "", row.patient)
 
 
-def check_patients(files: Sequence[XrayFile], root: Path) -> None:
+def check_patients(files: Sequence[XrayFile], root: Place) -> None:
     """Refuse a set whose images are of too few patients to be divided by patient.
 
     Raises:
@@ -195,7 +200,7 @@ def _statement(row: Row) -> tuple[Findings, frozenset[str], str]:
 
 
 def _places(
-    path: Path,
+    path: Place,
     header: Sequence[str],
     columns: Mapping[ColumnName, str],
     required: Sequence[ColumnName],
@@ -216,7 +221,7 @@ def _places(
     return places
 
 
-def _lacks(path: Path, column: str, name: str, header: Sequence[str]) -> str:
+def _lacks(path: Place, column: str, name: str, header: Sequence[str]) -> str:
     return (
         f"{path} lacks the column {column!r}; it has {', '.join(header[:12])}. If it is called "
         f"otherwise, say so in the dataset's setting columns.{name}."

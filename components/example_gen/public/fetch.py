@@ -7,8 +7,8 @@ Who checks what:
 - kagglehub compares the archive's MD5 with the `x-goog-hash` header, if the server sends one. It
   does not when it finds the archive already whole on disk.
 - zipfile compares every unpacked file with the CRC-32 in the archive.
-- `verify` compares the images of each folder with the published counts, and NIH's table with the
-  images. Neither publisher has checksums of single files.
+- `whole.verify` compares the images of each folder with the published counts, and NIH's table with
+  the images. Neither publisher has checksums of single files.
 - `SHA256SUMS` records what every file holds at that moment; a later fetch compares with it.
 
 Everything happens in a folder aside, `OUT/.cxr-fetch`, which is on the same file system: what
@@ -18,7 +18,6 @@ has the dataset's name is whole. An interrupted download is gone on with there.
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
 import errno
 import fcntl
@@ -27,12 +26,13 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from components.example_gen.datasets import registry
 from components.example_gen.datasets.listing import DatasetError
 from components.example_gen.public import checksums, kaggle
 from components.example_gen.public.published import FetchError, PublicDataset, gigabytes
+from components.example_gen.public.whole import count_images, files_below, own_files, some, verify
 
 STAGING = ".cxr-fetch"
 """The folder, below the output folder, of what is not yet whole."""
@@ -44,9 +44,6 @@ _LOCK = "lock"
 _AS_IT_IS = (
     "It stays as it is. Mend it, or move it away and run the same command again to get it anew."
 )
-
-# How many files a message names; their number is always given.
-_NAMED = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,27 +96,14 @@ def fetch(
             try:
                 root = _bring(dataset, out, staging, source, progress)
             except FetchError:
-                if set(_files(staging)) <= {_LOCK}:
+                if set(files_below(staging)) <= {_LOCK}:
                     _remove(staging)
                 raise
-        fetched = Fetched(root, _count(dataset, root), found=False, recorded=True)
+        fetched = Fetched(root, count_images(dataset, root), found=False, recorded=True)
     else:
         fetched = _verify_present(dataset, root, progress)
     _remove(staging)
     return fetched
-
-
-def verify(dataset: PublicDataset, root: Path) -> list[str]:
-    """What a folder lacks of the published dataset, in words; nothing if it is whole.
-
-    No image is opened.
-    """
-    names = _names(dataset, root)
-    problems = _count_problems(dataset, names)
-    problems += [f"{name} is missing" for name in dataset.required if name not in names]
-    if dataset.index:
-        problems += _index_problems(dataset, root, names)
-    return problems
 
 
 # --- What is there ---------------------------------------------------------------------------
@@ -151,14 +135,14 @@ def _verify_present(dataset: PublicDataset, root: Path, progress: Progress) -> F
         )
     if not recorded:
         _record(dataset, root, progress)
-    everything = set(_files(root)) - {checksums.FILE}
-    others = tuple(sorted(everything - set(_names(dataset, root))))
-    return Fetched(root, _count(dataset, root), True, not recorded, others)
+    everything = set(files_below(root)) - {checksums.FILE}
+    others = tuple(sorted(everything - set(own_files(dataset, root))))
+    return Fetched(root, count_images(dataset, root), True, not recorded, others)
 
 
 def _checksum_problems(dataset: PublicDataset, root: Path, progress: Progress) -> list[str]:
     recorded = checksums.read(root)
-    present = set(_names(dataset, root))
+    present = set(own_files(dataset, root))
     missing = {name for name in recorded if not (root / name).is_file()}
     digests = checksums.digest_files(
         root,
@@ -167,79 +151,16 @@ def _checksum_problems(dataset: PublicDataset, root: Path, progress: Progress) -
     )
     changed = [name for name, digest in digests.items() if digest != recorded[name]]
     kinds = {"changed": changed, "missing": missing, "extra": present - recorded.keys()}
-    return [f"{kind}: {_some(names)}" for kind, names in kinds.items() if names]
+    return [f"{kind}: {some(names)}" for kind, names in kinds.items() if names]
 
 
 def _record(dataset: PublicDataset, root: Path, progress: Progress) -> None:
     digests = checksums.digest_files(
         root,
-        _names(dataset, root),
+        own_files(dataset, root),
         lambda done, total: progress("writing checksums", done, total),
     )
     checksums.write(root, digests)
-
-
-def _files(root: Path) -> Iterator[str]:
-    """Every file below a folder, relative to it."""
-    for folder, _, filenames in os.walk(root):
-        for filename in filenames:
-            yield Path(folder, filename).relative_to(root).as_posix()
-
-
-def _names(dataset: PublicDataset, root: Path) -> list[str]:
-    """The dataset's own files below its folder."""
-    return [name for name in _files(root) if dataset.holds(name)]
-
-
-def _count(dataset: PublicDataset, root: Path) -> int:
-    return sum("/" in name for name in _names(dataset, root))
-
-
-def _count_problems(dataset: PublicDataset, names: Iterable[str]) -> list[str]:
-    expected = dict(dataset.counts)
-    found = dict.fromkeys(expected, 0)
-    for name in names:
-        folder = name.rpartition("/")[0]
-        if folder:
-            found[folder] = found.get(folder, 0) + 1
-    if dataset.flat in found:
-        expected, found = (
-            {dataset.flat: sum(expected.values())},
-            {dataset.flat: sum(found.values())},
-        )
-    return [
-        f"{folder} has {found[folder]:,} images, not {count:,}"
-        for folder, count in expected.items()
-        if found[folder] != count
-    ]
-
-
-def _index_problems(dataset: PublicDataset, root: Path, names: Iterable[str]) -> list[str]:
-    """Where the table and the images do not name each other."""
-    table = next((root / name for name in dataset.index if (root / name).is_file()), None)
-    if table is None:
-        return [f"{dataset.index[0]} is missing"]
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = [(row.get("Image Index") or "").strip() for row in csv.DictReader(file)]
-    except (csv.Error, UnicodeDecodeError) as error:
-        return [f"{table.name} cannot be read as a CSV table: {error}"]
-    images = {PurePosixPath(name).name for name in names if "/" in name}
-    expected = sum(dataset.counts.values())
-    problems = []
-    if len(rows) != expected:
-        problems.append(f"{table.name} has {len(rows):,} rows, not {expected:,}")
-    if without := set(rows) - images:
-        problems.append(f"rows of {table.name} without their image: {_some(without)}")
-    if unnamed := images - set(rows):
-        problems.append(f"images that {table.name} does not name: {_some(unnamed)}")
-    return problems
-
-
-def _some(names: Iterable[str]) -> str:
-    ordered = sorted(names)
-    shown = ", ".join(name.encode(errors="backslashreplace").decode() for name in ordered[:_NAMED])
-    return f"{shown} and {len(ordered) - _NAMED:,} more" if len(ordered) > _NAMED else shown
 
 
 def _bullets(lines: Iterable[str]) -> str:
@@ -295,7 +216,7 @@ def needed_bytes(dataset: PublicDataset, source: Path | None = None) -> int:
 
 def _check_space(dataset: PublicDataset, out: Path, staging: Path, source: Path | None) -> None:
     there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    already = sum((staging / name).stat().st_size for name in _files(staging))
+    already = sum((staging / name).stat().st_size for name in files_below(staging))
     need = needed_bytes(dataset, source) - already
     have = shutil.disk_usage(there).free
     if have < need:

@@ -1,9 +1,10 @@
-"""What every registered dataset must keep.
+"""What every registered dataset must keep, in a folder and in a store.
 
 A new dataset passes with a builder of a small sample of it in `BUILDERS`.
 """
 
 import collections
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -12,13 +13,15 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from components.example_gen.datasets import registry
+from components.example_gen.datasets import files, registry
+from components.example_gen.datasets.files import Place, below
 from components.example_gen.datasets.listing import DatasetError, Fate
 from components.example_gen.images import imaging
 from components.example_gen.images.bad_image import BadImageError
 from components.example_gen.quality import faults
 from components.example_gen.record import FINDINGS, NORMAL, PATHOLOGIES, PNEUMONIA
 from components.example_gen.settings import DatasetName, Quality
+from tests.components.example_gen.bucket import Bucket, remote
 from tests.components.example_gen.dicom_samples import write_dicom
 from tests.components.example_gen.samples import write_nih, write_pediatric
 
@@ -32,6 +35,14 @@ BUILDERS: Mapping[str, Callable[[Path, int], Path]] = {
 IMAGES = 8
 
 pytestmark = pytest.mark.parametrize("name", registry.DATASETS)
+
+Seen = Callable[[Path], Place]
+
+
+@pytest.fixture(params=[Path, remote], ids=["folder", "store"])
+def seen(request: pytest.FixtureRequest) -> Seen:
+    """How the dataset's folder is looked at; each call looks anew."""
+    return request.param
 
 
 @pytest.fixture
@@ -56,14 +67,14 @@ def test_a_misspelt_name_is_refused_with_a_suggestion(name: str) -> None:
     assert all(known in str(error.value) for known in registry.DATASETS)
 
 
-def test_files(name: str, root: Path) -> None:
-    found = registry.list_files(name, root)
+def test_files(name: str, root: Path, seen: Seen) -> None:
+    found = registry.list_files(name, seen(root))
 
     assert found.dataset == name
     assert len({file.path for file in found.files}) == IMAGES
     assert {file.label for file in found.files} == {NORMAL, PNEUMONIA}
     for file in found.files:
-        assert Path(file.path).is_file()
+        assert files.read_bytes(file.path)
         # DICOM's names may be a patient's.
         assert file.filename == Path(file.path).name or name == "dicom"
         assert file.dataset == name
@@ -78,10 +89,10 @@ def test_files(name: str, root: Path) -> None:
         assert all(len(box) == 4 and all(0 <= side <= 1 for side in box) for box in file.boxes)
 
 
-def test_the_order_is_always_the_same(name: str, root: Path, tmp_path: Path) -> None:
+def test_the_order_is_always_the_same(name: str, root: Path, seen: Seen, tmp_path: Path) -> None:
     def names(folder: Path) -> list[str]:
-        files = registry.list_files(name, folder).files
-        return [os.path.relpath(file.path, folder) for file in files]
+        files = registry.list_files(name, seen(folder)).files
+        return [below(file.path, seen(folder)) for file in files]
 
     # Written the other way round, as another file system might give them.
     mirror = tmp_path / "mirror"
@@ -94,47 +105,78 @@ def test_the_order_is_always_the_same(name: str, root: Path, tmp_path: Path) -> 
 
 
 def test_the_fingerprint_tells_every_change(
-    name: str, root: Path, build: Callable[[int], Path]
+    name: str, root: Path, seen: Seen, build: Callable[[int], Path]
 ) -> None:
     def fingerprint() -> str:
-        return registry.list_files(name, root).fingerprint()
+        return registry.list_files(name, seen(root)).fingerprint()
 
-    seen = [fingerprint()]
-    assert fingerprint() == seen[0]
+    found = [fingerprint()]
+    assert fingerprint() == found[0]
 
     image = Path(registry.list_files(name, root).files[-1].path)
     status = image.stat()
     os.utime(image, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))
-    seen.append(fingerprint())
+    found.append(fingerprint())
 
     image.write_bytes(image.read_bytes() + b"\0")
     os.utime(image, ns=(status.st_atime_ns, status.st_mtime_ns))
-    seen.append(fingerprint())
+    found.append(fingerprint())
 
     image.unlink()
-    seen.append(fingerprint())
+    found.append(fingerprint())
 
     build(IMAGES + 1)
-    seen.append(fingerprint())
+    found.append(fingerprint())
 
-    assert len(set(seen)) == len(seen)
+    assert len(set(found)) == len(found)
 
 
 def test_it_is_found_at_its_own_folder_and_from_above(
-    name: str, root: Path, tmp_path: Path
+    name: str, root: Path, seen: Seen, tmp_path: Path
 ) -> None:
-    assert registry.find_root(name, root) == root
-    assert registry.find_root(name, tmp_path) == root
+    assert registry.find_root(name, seen(root)) == seen(root)
+    assert registry.find_root(name, seen(tmp_path)) == seen(root)
     for number, folder in enumerate(registry.DATASETS[name].FOLDERS):
         usual = tmp_path / str(number) / folder
         shutil.copytree(root, usual)
-        assert registry.find_root(name, tmp_path / str(number)) == usual
+        assert registry.find_root(name, seen(tmp_path / str(number))) == seen(usual)
 
 
-def test_where_it_is_not(name: str, tmp_path: Path) -> None:
+def test_where_it_is_not(name: str, seen: Seen, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=f"the {name} dataset is in none of") as error:
-        registry.list_files(name, tmp_path)
-    assert str(tmp_path / registry.DATASETS[name].FOLDERS[0]) in str(error.value)
+        registry.list_files(name, seen(tmp_path))
+    assert str(seen(tmp_path) / registry.DATASETS[name].FOLDERS[0]) in str(error.value)
+
+
+def test_a_store_holds_what_its_folder_holds(name: str, root: Path) -> None:
+    image = Path(registry.list_files(name, root).files[0].path)
+    image.with_name(f"damaged{image.suffix}").write_bytes(b"Not found.")
+    (root / ".DS_Store").write_bytes(b"\0")
+
+    here, there = (registry.list_files(name, seen(root)) for seen in (Path, remote))
+
+    assert there.files == tuple(
+        dataclasses.replace(file, path=f"{remote(Path(file.path))}") for file in here.files
+    )
+    reasons = [[(one.reason, one.fate) for one in found.left_out] for found in (here, there)]
+    assert reasons[0] == reasons[1]
+    assert [str(one) for one in there.tables] == [str(remote(Path(str(t)))) for t in here.tables]
+
+
+def test_no_image_of_a_store_costs_a_request_but_for_what_a_listing_does_not_tell(
+    name: str, root: Path, build: Callable[[int], Path]
+) -> None:
+    def requests() -> collections.Counter[str]:
+        Bucket.requests.clear()
+        registry.list_files(name, remote(root)).fingerprint()
+        return Bucket.requests.copy()
+
+    before = requests()
+    build(IMAGES + 1)
+    more = requests() - before
+
+    # TFX's interface has no listing with sizes; headers are DICOM's.
+    assert more == {"stat": 1} | ({"open": 1} if name == "dicom" else {})
 
 
 def test_its_images_are_sound(name: str, root: Path) -> None:

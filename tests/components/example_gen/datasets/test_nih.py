@@ -1,8 +1,9 @@
-"""The NIH tables with the quirks that they have in the field, and tables like them."""
+"""The NIH table with the quirks that it has in the field."""
+
+from __future__ import annotations
 
 import collections
 import os
-import re
 import time
 from pathlib import Path
 
@@ -10,21 +11,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.example_gen.datasets import nih, registry
+from components.example_gen.datasets import nih
 from components.example_gen.datasets.listing import (
-    IMAGE_SUFFIXES,
     DatasetError,
     Fate,
     IgnoredValue,
-    Listing,
 )
-from components.example_gen.datasets.pseudonym import pseudonym
 from components.example_gen.datasets.source import Source
-from components.example_gen.images import imaging
 from components.example_gen.record import NORMAL, PNEUMONIA, XrayFile
+from tests.components.example_gen.datasets.nih_listings import (
+    IMAGE,
+    ROWS,
+    fates,
+    left_out,
+    list_files,
+    list_rows,
+    only_file,
+)
 from tests.components.example_gen.samples import (
-    BOX_HEADER,
-    BOX_TABLE,
     NIH_HEADER,
     NIH_TABLE,
     encode,
@@ -33,34 +37,6 @@ from tests.components.example_gen.samples import (
     write,
     write_nih_table,
 )
-
-IMAGE = encode(film(0))
-
-
-def list_files(root: Path, **settings: object) -> Listing:
-    return nih.list_files(root, Source.model_validate(settings))
-
-
-def list_rows(root: Path, *rows: str, header: str = NIH_HEADER) -> Listing:
-    """The listing of a table, where every image that it names is on disk."""
-    for row in rows:
-        write(root / "images" / row.split(",")[0].strip(), IMAGE)
-    write_nih_table(root, rows, header)
-    return list_files(root)
-
-
-def only_file(root: Path, row: str) -> XrayFile:
-    (file,) = list_rows(root, row).files
-    return file
-
-
-def left_out(found: Listing) -> dict[str, str]:
-    return {Path(one.source).name: one.reason for one in found.left_out}
-
-
-def fates(found: Listing) -> dict[str, int]:
-    return dict(collections.Counter(one.fate.value for one in found.left_out))
-
 
 # --- Rows ------------------------------------------------------------------------------------
 
@@ -398,8 +374,6 @@ def test_images_in_the_published_folders(tmp_path: Path) -> None:
 
 # --- The table as a file ---------------------------------------------------------------------
 
-ROWS = (nih_row("a.png"), nih_row("b.png", findings="Pneumonia", patient=2))
-
 
 @pytest.mark.parametrize(
     "table",
@@ -472,232 +446,3 @@ def test_a_table_none_of_whose_images_is_there(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"2 rows and .* 0 images") as error:
         list_files(tmp_path)
     assert str(tmp_path / "images") in str(error.value)
-
-
-# --- Boxes -----------------------------------------------------------------------------------
-
-QUARTERS = "a.png,Pneumonia,256,512,128,64"
-
-
-def boxes_of(root: Path, *lines: str) -> tuple[tuple[float, ...], ...]:
-    write(root / BOX_TABLE, "\n".join(lines).encode())
-    return only_file(root, nih_row("a.png")).boxes
-
-
-@pytest.mark.parametrize(
-    "lines",
-    [
-        pytest.param((BOX_HEADER, QUARTERS), id="as published"),
-        pytest.param((BOX_HEADER, f"{QUARTERS},,,"), id="rows as long as the header"),
-    ],
-)
-def test_boxes_are_fractions_of_the_published_frame(tmp_path: Path, lines: tuple[str, ...]) -> None:
-    assert boxes_of(tmp_path, *lines) == ((0.25, 0.5, 0.125, 0.0625),)
-
-
-def test_an_image_has_all_its_boxes_and_no_other(tmp_path: Path) -> None:
-    others = "b.png,Mass,0,0,1024,1024", "a.png,Effusion,0,0,1.5,1024"
-    assert boxes_of(tmp_path, BOX_HEADER, QUARTERS, *others) == (
-        (0.25, 0.5, 0.125, 0.0625),
-        (0.0, 0.0, 1.5 / 1024, 1.0),
-    )
-
-
-def test_each_box_names_its_finding(tmp_path: Path) -> None:
-    lines = [
-        BOX_HEADER,
-        QUARTERS,
-        "a.png,Infiltrate,0,0,512,512",
-        "a.png,Shadow,0,0,9,9",
-        "b.png,Mass,0,0,9,9",
-    ]
-    path = write(tmp_path / BOX_TABLE, "\n".join(lines).encode())
-    found = list_rows(tmp_path, nih_row("a.png"))
-    assert found.files[0].box_findings == ("Pneumonia", "Infiltration")
-    assert len(found.files[0].boxes) == 2
-    assert [(one.source, one.value) for one in found.ignored] == [(f"{path}:4", "Shadow")]
-
-
-def test_no_list_of_boxes(tmp_path: Path) -> None:
-    assert only_file(tmp_path, nih_row("a.png")).boxes == ()
-
-
-@pytest.mark.parametrize(
-    "box",
-    [
-        "256,much,128,64",
-        "256",
-        "",
-        "nan,0,128,64",
-        "0,nan,128,64",
-        "0,0,nan,64",
-        "0,0,128,nan",
-        "0,0,inf,64",
-        "-1,0,128,64",
-        "0,0,0,64",
-        "0,0,128,-64",
-        "1000,0,128,64",
-        "0,1000,64,128",
-    ],
-)
-def test_a_box_that_is_none_is_noted_and_the_others_kept(tmp_path: Path, box: str) -> None:
-    lines = [BOX_HEADER, f"a.png,Pneumonia,{box}", QUARTERS]
-    path = write(tmp_path / BOX_TABLE, "\n".join(lines).encode())
-    found = list_rows(tmp_path, nih_row("a.png"))
-    assert found.files[0].boxes == ((0.25, 0.5, 0.125, 0.0625),)
-    assert [(one.source, one.field) for one in found.ignored] == [(f"{path}:2", "boxes")]
-
-
-def test_a_box_that_ends_a_hair_beyond_the_image_stays_within_the_contract(tmp_path: Path) -> None:
-    assert boxes_of(tmp_path, BOX_HEADER, "a.png,Mass,0,0,1024.5,1024.5") == ((0, 0, 1, 1),)
-
-
-def test_a_list_of_boxes_in_another_form_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="does not begin as NIH's does") as error:
-        boxes_of(tmp_path, "Image,Box", "a.png,1")
-    assert str(tmp_path / BOX_TABLE) in str(error.value)
-
-
-def test_the_boxes_count_for_the_fingerprint(nih_root: Path) -> None:
-    before = list_files(nih_root).fingerprint()
-    write(nih_root / BOX_TABLE, f"{BOX_HEADER}\n{QUARTERS}\n".encode())
-    assert list_files(nih_root).fingerprint() != before
-
-
-# --- The published division ------------------------------------------------------------------
-
-
-def test_the_published_lists_tell_the_split(tmp_path: Path) -> None:
-    write(tmp_path / "train_val_list.txt", "\ufeffa.png\r\nb.png\r\n".encode())
-    write(tmp_path / "test_list.txt", b"c.png")
-    found = list_rows(tmp_path, *(nih_row(f"{name}.png") for name in "abcd"))
-    assert {file.filename: file.source_split for file in found.files} == {
-        "a.png": "train_val", "b.png": "train_val", "c.png": "test", "d.png": None
-    }  # fmt: skip
-    assert {path.name for path in found.tables} == {
-        NIH_TABLE, "train_val_list.txt", "test_list.txt"
-    }  # fmt: skip
-
-
-def test_the_lists_count_for_the_fingerprint(nih_root: Path) -> None:
-    before = list_files(nih_root).fingerprint()
-    write(nih_root / "test_list.txt", b"00000001_000.png\n")
-    assert list_files(nih_root).fingerprint() != before
-
-
-# --- Other tables ----------------------------------------------------------------------------
-
-
-def test_a_plain_table_with_the_usual_names(tmp_path: Path) -> None:
-    for name in ("films/a.png", "films/b.jpg", "c.jpeg", "d.jpeg"):
-        write(tmp_path / name, IMAGE)
-    rows = "films/a.png,normal,p1\nb.jpg,Pneumonia,p2\nc.jpeg,1,p2\nd.jpeg,0,p3\n"
-    write(tmp_path / "labeled_images.csv", f"path,label,patient\n{rows}".encode())
-
-    assert nih.is_root(tmp_path, Source())
-    found = list_files(tmp_path)
-
-    assert [(file.filename, file.label) for file in found.files] == [
-        ("a.png", NORMAL),
-        ("b.jpg", PNEUMONIA),
-        ("c.jpeg", PNEUMONIA),
-        ("d.jpeg", NORMAL),
-    ]
-    a, b, c, d = [file.patient_id for file in found.files]
-    assert b == c
-    assert len({a, b, d}) == 3
-    assert not found.left_out
-
-
-def test_the_patients_of_an_own_table_become_pseudonyms(tmp_path: Path) -> None:
-    write(tmp_path / "a.png", IMAGE)
-    write(tmp_path / "labels.csv", b"image,findings,patient\na.png,normal,MRN-778899\n")
-    (file,) = list_files(tmp_path).files
-    assert "MRN-778899" not in repr(file)
-    assert re.fullmatch(r"nih:[0-9a-f]{32}", file.patient_id)
-
-
-def test_images_of_every_format_that_is_read(tmp_path: Path) -> None:
-    formats = {
-        "a.tif": "TIFF", "b.TIFF": "TIFF", "c.bmp": "BMP", "d.GIF": "GIF", "e.webp": "WEBP",
-        "f.JPG": "JPEG", "g.jpe": "JPEG", "h.jfif": "JPEG", "i.PNG": "PNG", "j.jpeg": "JPEG",
-    }  # fmt: skip
-    assert {Path(name).suffix.lower() for name in formats} == set(IMAGE_SUFFIXES)
-    for name, image_format in formats.items():
-        write(tmp_path / name, encode(film(0), image_format))
-    rows = "".join(f"{name},normal,{name}\n" for name in formats)
-    write(tmp_path / "labels.csv", f"image,findings,patient\n{rows}".encode())
-    found = list_files(tmp_path)
-    assert not found.left_out
-    assert [file.filename for file in found.files] == list(formats)
-    for file in found.files:
-        _, facts = imaging.read_image(Path(file.path).read_bytes())
-        assert facts.format == formats[file.filename]
-
-
-def test_a_table_that_any_set_may_have_is_nihs_with_images_alone(tmp_path: Path) -> None:
-    write(tmp_path / "labels.csv", b"image,findings\na,normal\n")
-    write(tmp_path / "films/a.dcm", b"")
-    assert not nih.is_root(tmp_path, Source())
-    assert nih.is_root(tmp_path, Source(table="labels.csv"))
-    write(tmp_path / "films/a.TIF", b"")
-    assert nih.is_root(tmp_path, Source())
-
-
-@pytest.mark.parametrize(
-    ("patients", "words"), [("1 1 1", "one patient"), ("1 2 1 2", "2 patients")]
-)
-def test_too_few_patients_to_divide(tmp_path: Path, patients: str, words: str) -> None:
-    rows = []
-    for number, patient in enumerate(patients.split()):
-        write(tmp_path / f"{number}.png", IMAGE)
-        rows.append(f"{number}.png,normal,{patient}\n")
-    write(tmp_path / "labels.csv", f"image,findings,patient\n{''.join(rows)}".encode())
-    with pytest.raises(DatasetError, match=words) as error:
-        list_files(tmp_path)
-    assert "columns.patient" in str(error.value)
-    assert len(list_files(tmp_path, columns={"patient": "image"}).files) == len(rows)
-
-
-def test_a_plain_table_with_configured_names(tmp_path: Path) -> None:
-    write(tmp_path / "a.png", IMAGE)
-    data = b"Datei;Befund;Fall;Alter\na.png;Infiltration|Pneumonia;77;31\n"
-    write(tmp_path / "befunde.csv", data)
-    columns = {"image": "Datei", "findings": "Befund", "patient": "Fall", "age": "Alter"}
-    settings = {"table": "befunde.csv", "columns": columns}
-
-    assert nih.is_root(tmp_path, Source.model_validate(settings))
-    assert not nih.is_root(tmp_path, Source())
-    (file,) = list_files(tmp_path, **settings).files
-
-    assert (file.label, file.age_years) == (PNEUMONIA, 31)
-    assert file.patient_id == f"nih:{pseudonym('patient', '', '77')}"
-
-
-def test_nihs_own_names_carry_the_patient(tmp_path: Path) -> None:
-    for name in ("00000013_005.png", "00000013_006.png"):
-        write(tmp_path / "images" / name, IMAGE)
-    data = b"image,findings,patient\nimages/00000013_005.png,normal,\n00000013_006.png,1,13.0\n"
-    write(tmp_path / "labels.csv", data)
-    # The second row is as pandas writes a column of numbers with a gap.
-    thirteen = f"nih:{pseudonym('patient', '', '13')}"
-    assert [file.patient_id for file in list_files(tmp_path).files] == [thirteen, thirteen]
-
-
-def test_without_patients_a_table_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    write(tmp_path / "a.png", IMAGE)
-    write(tmp_path / "labels.csv", b"image,findings\na.png,normal\n")
-    with pytest.raises(DatasetError, match="1 row of the table without a patient") as error:
-        list_files(tmp_path)
-    assert "columns.patient" in str(error.value)
-
-    found = list_files(tmp_path, columns={"patient": "image"})
-    assert [file.filename for file in found.files] == ["a.png"]
-
-
-def test_a_table_that_was_named_but_is_not_there(tmp_path: Path) -> None:
-    write_nih_table(tmp_path, ROWS)
-    with pytest.raises(DatasetError, match=r"mine\.csv: no such table"):
-        list_files(tmp_path, table="mine.csv")
-    with pytest.raises(DatasetError, match=r"with its table mine\.csv"):
-        registry.find_root("nih", tmp_path, Source(table="mine.csv"))

@@ -240,7 +240,7 @@ varied = st.tuples(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     drawn=st.lists(varied, min_size=1, max_size=9),
     radius=st.sampled_from([0, 20, 54, 100]),
