@@ -13,20 +13,15 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import tensorflow as tf
 
 from components import progress
-from components.errors import InputError
+from components.trainer.activation_rows import DATA, FLOAT32, INDEX, RowFormat
 
 FOLDER = "activations"
-FLOAT32 = "float32"
-BFLOAT16 = "bfloat16"
 
 # A pass that is killed loses at most so many images; and a process may have only so many files
 # open, of which every shard is one.
 _SHARD = 1024
-_INDEX = ".json"
-_DATA = ".npy"
 
 
 class ActivationCache:
@@ -37,7 +32,15 @@ class ActivationCache:
     half shard, and two writers at worst compute the same rows twice.
     """
 
-    def __init__(self, root: Path, part: str, shape: Sequence[int], dtype: str = FLOAT32):
+    def __init__(
+        self,
+        root: Path,
+        part: str,
+        shape: Sequence[int],
+        dtype: str = FLOAT32,
+        *,
+        others: Iterable[Path] = (),
+    ):
         """Open, and read what is there.
 
         Args:
@@ -45,18 +48,16 @@ class ActivationCache:
           part: what tells this frozen part (weights, preprocessing, precision) from others.
           shape: of a row.
           dtype: that rows are kept in: `float32`, `float16` or `bfloat16`.
+          others: indices of shards of the same part that lie elsewhere, and are only read.
         """
         self._folder = root / FOLDER / part
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._shape = tuple(shape)
-        self._dtype = tf.dtypes.as_dtype(dtype).as_numpy_dtype
-        # numpy's files know no bfloat16.
-        self._stored = np.uint16 if dtype == BFLOAT16 else self._dtype
+        self._format = RowFormat(shape, dtype)
         # For each name an array, and the row's place in it.
         self._rows: dict[str, tuple[np.ndarray, int]] = {}
         self._unsaved: dict[str, np.ndarray] = {}
         self.files: set[Path] = set()
-        for index in sorted(self._folder.glob(f"*{_INDEX}")):
+        for index in [*sorted(self._folder.glob(f"*{INDEX}")), *others]:
             try:
                 self._open(index)
             except (OSError, EOFError, ValueError) as error:
@@ -72,10 +73,15 @@ class ActivationCache:
         Raises:
           KeyError: if one is not here.
         """
-        found = np.empty((len(names), *self._shape), np.float32)
+        found = np.empty((len(names), *self._format.shape), np.float32)
+        # Shard by shard, each from its beginning to its end: as fast as the disk reads.
+        wanted: dict[int, tuple[np.ndarray, list[tuple[int, int]]]] = {}
         for place, name in enumerate(names):
             array, row = self._rows[name]
-            found[place] = array[row].view(self._dtype)
+            wanted.setdefault(id(array), (array, []))[1].append((row, place))
+        for array, pairs in wanted.values():
+            rows, places = np.array(sorted(pairs)).T
+            found[places] = self._format.unpack(array[rows])
         return found
 
     def add(self, names: Sequence[str], rows: np.ndarray) -> None:
@@ -84,13 +90,7 @@ class ActivationCache:
         Raises:
           InputError: if a row holds no numbers, or numbers too large for the dtype.
         """
-        with np.errstate(over="ignore"):
-            kept = rows.astype(self._dtype)
-        finite = np.isfinite(kept.astype(np.float32)).reshape(len(kept), -1).all(axis=1)
-        if not finite.all():
-            wrong = int(np.argmin(finite))
-            raise InputError(_not_finite(names[wrong], rows[wrong]))
-        stored = kept.view(self._stored)
+        stored = self._format.pack(names, rows)
         for place, name in enumerate(names):
             self._rows[name] = (stored, place)
             self._unsaved[name] = stored[place]
@@ -102,22 +102,20 @@ class ActivationCache:
         if not self._unsaved:
             return
         names, data = list(self._unsaved), np.stack(list(self._unsaved.values()))
-        index = self._folder / f"{uuid.uuid4().hex}{_INDEX}"
-        _write_aside(index.with_suffix(_DATA), lambda file: np.save(file, data))
+        index = self._folder / f"{uuid.uuid4().hex}{INDEX}"
+        _write_aside(index.with_suffix(DATA), lambda file: np.save(file, data))
         _write_aside(index, lambda file: file.write(json.dumps(names).encode()))
         # From here on they are read from disk, and need no memory.
         self._open(index)
         self._unsaved = {}
 
     def _open(self, index: Path) -> None:
-        names = json.loads(index.read_bytes())
-        data = index.with_suffix(_DATA)
-        rows = np.asarray(np.load(data, mmap_mode="r"))
-        if rows.shape != (len(names), *self._shape) or rows.dtype != self._stored:
-            raise ValueError(f"{len(names)} names, and rows of {rows.dtype} {rows.shape}")
+        names, rows = self._format.load(index)
         self._rows |= {name: (rows, place) for place, name in enumerate(names)}
+        if index.parent != self._folder:
+            return
         # The index goes first when it is evicted: what has none is not read.
-        for file in (index, data):
+        for file in (index, index.with_suffix(DATA)):
             os.utime(file)
             self.files.add(file)
 
@@ -162,12 +160,3 @@ def _write_aside(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     Path(aside).rename(path)
-
-
-def _not_finite(name: str, row: np.ndarray) -> str:
-    if np.isfinite(row).all():
-        return (
-            f"image {name}: an activation of {np.abs(row).max():.3g} is too large for the cache's "
-            "float16: --set trainer.cache.dtype=bfloat16"
-        )
-    return f"image {name}: the backbone's answer holds no numbers; are its weights sound?"

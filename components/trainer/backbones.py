@@ -216,7 +216,10 @@ def _with_weights(
             ) from error
     path = Path(weights)
     if not path.is_file():
-        raise WeightsError(f"trainer.weights: no such file: {path}")
+        raise WeightsError(
+            f"trainer.weights: no such file: {path}; give a weights file's path, {IMAGENET} or "
+            f"{NO_WEIGHTS}"
+        )
     network = build(None)
     try:
         load_weights_file(network, path)

@@ -76,13 +76,50 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows and labels of one batch."""
-        part = slice(number * self._batch_size, (number + 1) * self._batch_size)
-        indices, views = self._indices[part], self._views[part]
-        rows = self._split.rows(indices, 0)
-        for view in np.unique(views[views > 0]):
-            chosen = views == view
-            rows[chosen] = self._split.rows(indices[chosen], int(view))
-        return rows, self._split.labels[indices]
+        part = self._part(number)
+        return self._read(np.arange(part.start, part.stop))
+
+    def share(
+        self, number: int, index: int, count: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What one of several workers trains on of a batch: every `count`-th image.
+
+        All shares have the same shape, or workers would wait for one another for ever: what is
+        missing in a short batch is filled up with an image that counts nothing.
+
+        Args:
+          number: of the batch.
+          index: of the worker, from 0.
+          count: of the workers.
+
+        Returns:
+          Rows and labels, and how much each counts in the batch's mean, float32 [n]: over all
+          workers these add up to one.
+        """
+        part = self._part(number)
+        batch = np.arange(part.start, part.stop)
+        mine = batch[index::count]
+        filled = np.full(-(-self._batch_size // count), batch[0])
+        filled[: len(mine)] = mine
+        weights = np.zeros(len(filled), np.float32)
+        weights[: len(mine)] = 1 / len(batch)
+        return *self._read(filled), weights
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Of this epoch's images, in its order: float32 [n, K]."""
+        return self._split.labels[self._indices]
+
+    def together(self, number: int, shares: np.ndarray) -> np.ndarray:
+        """What all workers made of a batch, in the batch's order.
+
+        Args:
+          number: of the batch.
+          shares: [count, n, ...], of each worker and row of its share.
+        """
+        part = self._part(number)
+        rows = shares.swapaxes(0, 1).reshape(-1, *shares.shape[2:])
+        return rows[: part.stop - part.start]
 
     def on_epoch_end(self) -> None:
         """Go on to the next epoch."""
@@ -93,3 +130,17 @@ class Batches(keras.utils.PyDataset):
         self._indices = self._order(self._epoch)
         rng = np.random.default_rng([self._seed, self._epoch, 1])
         self._views = rng.integers(0, self._split.views + 1, len(self._indices))
+
+    def _part(self, number: int) -> slice:
+        """Where a batch stands in the epoch's order."""
+        start = number * self._batch_size
+        return slice(start, min(start + self._batch_size, len(self._indices)))
+
+    def _read(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and labels of images, by their places in the epoch's order."""
+        indices, views = self._indices[places], self._views[places]
+        rows = self._split.rows(indices, 0)
+        for view in np.unique(views[views > 0]):
+            chosen = views == view
+            rows[chosen] = self._split.rows(indices[chosen], int(view))
+        return rows, self._split.labels[indices]

@@ -55,11 +55,27 @@ def expected_calibration_error(
     """
     if not len(probabilities):
         raise ValueError("the calibration error of no image")
+    which, gaps = bin_gaps(probabilities, labels, bins)
+    return float(np.abs(np.bincount(which, weights=gaps, minlength=bins)).sum() / len(gaps))
+
+
+def bin_gaps(
+    probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS
+) -> tuple[np.ndarray, np.ndarray]:
+    """The bin of each image, and how far its probability is above its label.
+
+    A bin's share of images times its gap is the sum of its images' gaps, over all images.
+
+    Args:
+      probabilities: as for `expected_calibration_error`.
+      labels: likewise.
+      bins: likewise.
+
+    Returns:
+      int [N] and float64 [N].
+    """
     exact = np.asarray(probabilities, np.float64)
-    which = np.minimum((exact * bins).astype(int), bins - 1)
-    # A bin's share of images times its gap is the sum of its images' gaps, over all images.
-    gaps = np.bincount(which, weights=exact - labels, minlength=bins)
-    return float(np.abs(gaps).sum() / len(exact))
+    return np.minimum((exact * bins).astype(int), bins - 1), exact - labels
 
 
 def cross_fit(

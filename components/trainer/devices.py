@@ -1,4 +1,4 @@
-"""GPUs, where there are any: all of them, in half precision, no more memory than needed."""
+"""GPUs, where there are any: all of them, or one for each worker; in half precision."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tensorflow as tf
 from components import progress
 from components.trainer.classifier import copy_weights
 from components.trainer.settings import Devices
+from components.trainer.workers import Workers
 
 
 def prepare(devices: Devices) -> None:
@@ -23,27 +24,41 @@ def prepare(devices: Devices) -> None:
 
 
 @contextlib.contextmanager
-def on_devices(devices: Devices) -> Iterator[Callable[[keras.Model], keras.Model]]:
-    """The scope to build, compile and train a model in, as the devices need it.
+def on_devices(
+    devices: Devices, workers: Workers | None = None
+) -> Iterator[Callable[[keras.Model], keras.Model]]:
+    """The scope to build and compile a model in, as the devices need it.
 
     Args:
       devices: of the settings.
+      workers: that train together; without them `multi_worker` is as `one`.
 
     Yields:
       A function from a float32 network to what takes its place in the model: itself where nothing
       is asked for; else a twin with its weights, mirrored on all GPUs (on all CPU devices, where
-      there is no GPU), or computing in float16.
+      there is no GPU) or workers, or computing in float16.
     """
-    if devices.strategy == "one" and not devices.mixed_precision:
-        yield lambda network: network
+    if workers is not None or (devices.strategy != "mirrored" and not devices.mixed_precision):
+        with on_workers(workers) as placed:
+            yield placed
         return
     policy = "mixed_float16" if devices.mixed_precision else "float32"
     with _strategy(devices).scope():
         yield lambda network: _twin(network, policy)
 
 
+@contextlib.contextmanager
+def on_workers(workers: Workers | None) -> Iterator[Callable[[keras.Model], keras.Model]]:
+    """As `on_devices`, for what is trained on one device unless there are several workers."""
+    if workers is None:
+        yield lambda network: network
+        return
+    with workers.strategy.scope():
+        yield lambda network: _twin(network, "float32")
+
+
 def _strategy(devices: Devices) -> tf.distribute.Strategy:
-    if devices.strategy == "one":
+    if devices.strategy != "mirrored":
         return tf.distribute.get_strategy()
     names = [one.name for kind in ("GPU", "CPU") for one in tf.config.list_logical_devices(kind)]
     kind = names[0].rsplit(":", 2)[1]

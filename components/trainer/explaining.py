@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from components import progress
-from components.example_gen import record
 from components.explanation.layers import finer_layer
 from components.explanation.maps import Explainer, Seen
 from components.explanation.methods import Method
 from components.explanation.overlay import draw_overlays
 from components.explanation.scale import fit_references
 from components.trainer import settings
-from components.trainer.activations import Index, read_images
 from components.trainer.classifier import BACKBONE, HEAD, build_classifier
 from components.trainer.frozen import FLOAT32, in_precision, to_constants
+from components.trainer.frozen_part import Preprocess
+from components.trainer.index import Index, read_images
 
 # Of a grid of 7 by 7 they have 6,272 cells, 63 of them above the 99th percentile.
 _FILMS = 128
@@ -94,7 +94,7 @@ def freeze_classifier(
 
 def fit(
     network: FrozenClassifier,
-    preprocessing: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]],
+    preprocess: Preprocess,
     index: Index,
     how: settings.TrainerSettings,
 ) -> Explanation:
@@ -102,7 +102,7 @@ def fit(
 
     Args:
       network: that is explained.
-      preprocessing: the Transform node's graph, as a layer.
+      preprocess: encoded images, string [N], to what it takes.
       index: of the validation split.
       how: the Trainer's settings.
     """
@@ -112,7 +112,7 @@ def fit(
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def maps_of(encoded: tf.Tensor) -> tf.Tensor:
-        return network(preprocessing({record.IMAGE: encoded[:, tf.newaxis]})["image"]).maps
+        return network(preprocess(encoded)).maps
 
     maps: list[np.ndarray] = []
     for images in read_images(index.files, wanted):

@@ -7,15 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from components.trainer.contract_file import CONTRACT
 from components.trainer.explaining import Explanation
 from components.trainer.outputs import Output
 from components.trainer.sanity_fitting import SanityAccount
-from components.trainer.serving_module import Answers, ServingModule, Task
+from components.trainer.serving_module import Answers, ServingModule
+from components.trainer.tasks import TaskName
 from components.trainer.warmup import write_warmup
 
-CONTRACT = "assets.extra/model_contract.json"
-# Beside the SavedModel in the Model artifact: the same network for plain Keras.
-KERAS_FOLDER = "saved_models"
 INTENDED_USE = (
     "Research and education: telling pneumonia from normal on frontal chest X-rays like those it "
     "was trained on. Not a diagnostic device; not validated for any clinical use."
@@ -44,7 +43,7 @@ class ModelContract:
       intended_use: what it is for, and what it is not.
     """
 
-    task: Task
+    task: TaskName
     class_names: tuple[str, ...]
     outputs: tuple[Output, ...]
     explanation: Explanation

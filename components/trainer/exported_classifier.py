@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -18,8 +16,10 @@ from numpy.typing import NDArray
 from tfx.dsl.io import fileio
 from tfx.utils import path_utils
 
+from components import storage
+from components.errors import InputError
 from components.trainer.calibration import Calibration
-from components.trainer.export import CONTRACT, KERAS_FOLDER
+from components.trainer.contract_file import KERAS_FOLDER, find_output, read_contract_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,6 @@ class ClassifierContract:
       outputs: in the network's order.
       image_size: side of the network's input, in pixels.
       backbone: its name in the registry.
-      backbone: its name in the registry.
       precision: in which the exported model computes, `float32` or `bfloat16`.
       explanation: how the exported model explains itself; empty where it does not.
     """
@@ -65,7 +64,7 @@ class ClassifierContract:
         """Read it from the model's `model_contract.json`.
 
         Raises:
-          ValueError: if an entry is missing or wrong.
+          InputError: if an entry is missing or wrong.
         """
         try:
             contract = json.loads(text)
@@ -84,53 +83,39 @@ class ClassifierContract:
                 explanation=contract.get("explanation", {}),
             )
         except KeyError as error:
-            raise ValueError(f"the model contract has no entry {error}") from error
-        except TypeError as error:
-            raise ValueError(f"the model contract cannot be read: {error}") from error
+            raise InputError(
+                f"the model contract has no entry {error}: train the model again"
+            ) from error
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"the model contract cannot be read: {error}: train the model again"
+            ) from error
 
-    def output(self, finding: str = "") -> ContractOutput:
-        """The output of a finding; of a model of one finding it needs no name.
-
-        Raises:
-          ValueError: if there is none, or it is not said which of several.
-        """
-        names = [one.name for one in self.outputs]
-        if not finding and len(names) > 1:
-            raise ValueError(f"which output is to be explained? The model has {', '.join(names)}")
-        if finding and finding not in names:
-            raise ValueError(f"the model has no output {finding!r}; it has {', '.join(names)}")
-        return self.outputs[names.index(finding) if finding else 0]
+    def output(self, finding: str, setting: str) -> ContractOutput:
+        """The output of a finding, see `find_output`."""
+        return self.outputs[find_output([one.name for one in self.outputs], finding, setting)]
 
 
 def read_contract(uri: str) -> ClassifierContract:
     """Read the contract of a Model artifact.
 
     Raises:
-      FileNotFoundError: if the exported model has none.
-      ValueError: if it cannot be read, see `ClassifierContract.from_json`.
+      InputError: if there is none, or it cannot be read, see `ClassifierContract.from_json`.
     """
-    path = f"{path_utils.serving_model_path(uri)}/{CONTRACT}"
-    if not fileio.exists(path):
-        raise FileNotFoundError(f"the exported model has no contract: {path}")
-    with fileio.open(path, "r") as file:
-        return ClassifierContract.from_json(file.read())
+    return ClassifierContract.from_json(read_contract_text(path_utils.serving_model_path(uri)))
 
 
 def load_classifier(uri: str) -> keras.Model:
     """Load the Keras classifier of a Model artifact, local or remote.
 
     Raises:
-      FileNotFoundError: if there is no `.keras` file beside the exported model.
-      ValueError: if there are several.
+      InputError: if there is not one `.keras` file beside the exported model.
     """
     folder = f"{uri}/{KERAS_FOLDER}"
     found = sorted(str(path) for path in fileio.glob(f"{folder}/*.keras"))
-    if not found:
-        raise FileNotFoundError(f"no .keras file in {folder}")
-    if len(found) > 1:
-        raise ValueError(f"expected one .keras file, found {', '.join(found)}")
-    # Keras reads local files only.
-    with tempfile.TemporaryDirectory() as local:
-        copy = str(Path(local, "classifier.keras"))
-        fileio.copy(found[0], copy)
-        return keras.saving.load_model(copy, compile=False)
+    if len(found) != 1:
+        raise InputError(
+            f"{folder} holds {len(found)} .keras files, and not one: train the model again"
+        )
+    with storage.local_copy(found[0]) as file:
+        return keras.saving.load_model(file, compile=False)

@@ -9,10 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components.trainer import activations, input_sanity
-from components.trainer.activations import Index, Preprocess
+from components.trainer import input_sanity
 from components.trainer.batches import Split
-from components.trainer.preparation import Network, Prepared
+from components.trainer.frozen_part import Preprocess
+from components.trainer.index import Index, image_batches
+from components.trainer.network import Network
+from components.trainer.preparation import Prepared
 from components.trainer.training import predict_logits
 
 # More would not move a limit by much, and each film is decoded once more.
@@ -86,7 +88,7 @@ def _look(encoded: tf.Tensor, preprocess: Preprocess) -> dict[str, tf.Tensor]:
 
 
 def _images(index: Index, rows: np.ndarray) -> Iterator[tuple[list[str], list[bytes]]]:
-    return activations.batches(index.files, {index.sha256[row] for row in rows})
+    return image_batches(index.files, {index.sha256[row] for row in rows})
 
 
 def _embeddings(split: Prepared, network: Network, rows: np.ndarray) -> np.ndarray:

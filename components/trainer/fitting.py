@@ -54,6 +54,59 @@ class Phase:
         return _load(self.state)["epoch"] + 1 if self.state.exists() else 0
 
 
+def auc(outputs: int) -> keras.metrics.AUC:
+    """The metric of logits, float32 [N, outputs]: for several outputs, the mean of theirs."""
+    several = {"multi_label": True, "num_labels": outputs} if outputs > 1 else {}
+    return keras.metrics.AUC(from_logits=True, name="auc", **several)
+
+
+class Course:
+    """What decides, keeps and tells how a phase goes: Keras' callbacks, whoever calls them."""
+
+    def __init__(self, phase: Phase, *, writes: bool = True):
+        """Open the state of a killed training, if there is one.
+
+        Args:
+          phase: how long, and where the state is kept.
+          writes: keep the state and TensorBoard's logs.
+        """
+        self.first_epoch = phase.first_epoch
+        self._stopping = keras.callbacks.EarlyStopping(
+            monitor="val_loss", patience=phase.patience, restore_best_weights=True
+        )
+        deciding: list[keras.callbacks.Callback] = [self._stopping]
+        if phase.reduce_lr_on_plateau:
+            deciding.append(
+                keras.callbacks.ReduceLROnPlateau(
+                    monitor="val_loss", factor=0.5, patience=max(1, phase.patience // 2)
+                )
+            )
+        self._history = keras.callbacks.History()
+        self._memory = _Memory(phase.state, [*deciding, self._history], writes=writes)
+        self._done = self._memory.finished or self.first_epoch >= phase.epochs
+        self.callbacks = [*deciding, self._history, _Report(phase)]
+        if writes:
+            self.callbacks.append(keras.callbacks.TensorBoard(phase.log_dir, write_graph=False))
+        # The memory comes last: it keeps what the others made of an epoch.
+        self.callbacks.append(self._memory)
+
+    @property
+    def history(self) -> History:
+        """Each metric by epoch, those of a killed training included."""
+        return self._history.history
+
+    def is_over(self, model: keras.Model) -> bool:
+        """Whether the training that was killed had come to its end; the model then has its weights.
+
+        Args:
+          model: compiled.
+        """
+        if self._done:
+            self._memory.restore(model)
+            model.set_weights(self._stopping.best_weights)
+        return self._done
+
+
 def fit(model: keras.Model, train: Batches, validation: Batches, phase: Phase) -> History:
     """Train until the validation loss stops falling, and keep the best weights.
 
@@ -69,40 +122,19 @@ def fit(model: keras.Model, train: Batches, validation: Batches, phase: Phase) -
     Raises:
       TrainingError: if the loss is not a number.
     """
-    stopping = keras.callbacks.EarlyStopping(
-        monitor="val_loss", patience=phase.patience, restore_best_weights=True
-    )
-    callbacks: list[keras.callbacks.Callback] = [stopping]
-    if phase.reduce_lr_on_plateau:
-        callbacks.append(
-            keras.callbacks.ReduceLROnPlateau(
-                monitor="val_loss", factor=0.5, patience=max(1, phase.patience // 2)
-            )
-        )
-    history = keras.callbacks.History()
-    memory = _Memory(phase.state, [*callbacks, history])
-    callbacks += [
-        history,
-        _Report(phase),
-        keras.callbacks.TensorBoard(phase.log_dir, write_graph=False),
-    ]
-    first = phase.first_epoch
-    if memory.finished or first >= phase.epochs:
-        memory.restore(model)
-        model.set_weights(stopping.best_weights)
-    else:
+    course = Course(phase)
+    if not course.is_over(model):
         model.fit(
             train,
             validation_data=validation,
-            initial_epoch=first,
+            initial_epoch=course.first_epoch,
             epochs=phase.epochs,
             # Their order is the batches' own.
             shuffle=False,
-            # The memory comes last: it keeps what the others made of an epoch.
-            callbacks=[*callbacks, memory],
+            callbacks=course.callbacks,
             verbose=0,
         )
-    return history.history
+    return course.history
 
 
 class _Memory(keras.callbacks.Callback):
@@ -112,9 +144,10 @@ class _Memory(keras.callbacks.Callback):
     and the learning rate's schedule would begin anew, and the result would be another.
     """
 
-    def __init__(self, file: Path, others: list[keras.callbacks.Callback]):
+    def __init__(self, file: Path, others: list[keras.callbacks.Callback], *, writes: bool):
         super().__init__()
         self._file = file
+        self._writes = writes
         self._others = others
         self._state: dict[str, Any] | None = _load(file) if file.exists() else None
 
@@ -131,12 +164,15 @@ class _Memory(keras.callbacks.Callback):
         """Put everything back."""
         assert self._state is not None
         _assign(model.variables, self._state["model"])
-        model.optimizer.build(model.trainable_variables)
+        with model.distribute_strategy.scope():
+            model.optimizer.build(model.trainable_variables)
         _assign(model.optimizer.variables, self._state["optimizer"])
         for callback, attributes in zip(self._others, self._state["callbacks"], strict=True):
             vars(callback).update(attributes)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        if not self._writes:
+            return
         state = {
             "epoch": epoch,
             "finished": self.model.stop_training,

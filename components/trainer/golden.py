@@ -25,16 +25,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components.trainer.activations import Preprocess
 from components.trainer.classifier import HEAD, POOL
 from components.trainer.frozen import FLOAT32
-from components.trainer.serving_module import BINARY, Answers
+from components.trainer.frozen_part import Preprocess
+from components.trainer.serving_module import Answers
+from components.trainer.tasks import BINARY
 from components.trainer.warmup import warmup_films
 
 GOLDEN = "assets.extra/golden.json"
 
 # In float32 kernels differ in their last bits alone. In bfloat16 logits are off by up to 0.4
-# (see `activations.FrozenPart`), and the sigmoid is nowhere steeper than a quarter.
+# (see `frozen_part.FrozenPart`), and the sigmoid is nowhere steeper than a quarter.
 _TOLERANCE = 1e-3
 _ROUNDED_TOLERANCE = 0.1
 

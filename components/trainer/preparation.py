@@ -1,4 +1,4 @@
-"""From Examples to what is trained on: the network, cut; and its frozen part's answers."""
+"""From Examples to what is trained on: the answers of the network's frozen part."""
 
 from __future__ import annotations
 
@@ -6,64 +6,33 @@ import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_transform as tft
+from tfx.dsl.io import fileio
 
 from components import progress
-from components.example_gen import record
 from components.trainer import activations
-from components.trainer.activation_cache import FLOAT32, ActivationCache, evict
-from components.trainer.activations import FrozenPart, Index, Preprocess, digest
-from components.trainer.backbones import build_backbone, cut_backbone
+from components.trainer.activation_cache import ActivationCache, evict
 from components.trainer.batches import Split, in_memory
-from components.trainer.classifier import copy_weights
+from components.trainer.embedded import Embedded
 from components.trainer.frozen import freeze, resolve_precision
+from components.trainer.frozen_part import (
+    Preprocess,
+    cache_name,
+    frozen_part,
+    kept_dtype,
+    read_preprocessing,
+)
 from components.trainer.imbalance import TrainingError
+from components.trainer.index import BATCH, Index, digest, read_index
+from components.trainer.network import Network
 from components.trainer.settings import TrainerSettings
+from components.trainer.tasks import TASKS, Task
 
 _GIB = 2**30
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """What is learnt.
-
-    Attributes:
-      name: `binary` or `multilabel`.
-      feature: the Example's, that holds the labels.
-      outputs: the names of the findings, one for each logit.
-      class_names: by label for a single finding; the findings themselves for several.
-    """
-
-    name: Literal["binary", "multilabel"]
-    feature: str
-    outputs: tuple[str, ...]
-    class_names: tuple[str, ...]
-
-
-TASKS: dict[record.Labels, Task] = {
-    "pneumonia": Task("binary", record.LABEL, record.CLASS_NAMES[1:], record.CLASS_NAMES),
-    "findings": Task("multilabel", record.FINDING_LABELS, record.PATHOLOGIES, record.PATHOLOGIES),
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Network:
-    """A backbone, cut where its frozen part ends.
-
-    Attributes:
-      backbone: images to maps.
-      frozen: its frozen part, with the pooling where all of it is frozen.
-      suffix: the unfrozen part: activations to maps; None where all is frozen.
-    """
-
-    backbone: keras.Model
-    frozen: keras.Model
-    suffix: keras.Model | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +62,7 @@ class Preparation:
         task: Task,
         preprocess_digest: str,
         cache_root: Path,
+        embedded: Embedded | None = None,
     ):
         """Open the cache.
 
@@ -103,21 +73,18 @@ class Preparation:
           task: what is learnt.
           preprocess_digest: what tells this preprocessing from any other.
           cache_root: folder of all caches.
+          embedded: what the Embedder has computed already.
         """
         self._network = network
         self._settings = settings
         self._task = task
         self._cache_root = cache_root
         self._precision = resolve_precision(settings.precision)
-        self._part = FrozenPart(
-            network.frozen,
-            preprocess,
-            preprocess_digest=preprocess_digest,
-            # Where all of it learns the frozen part picks a channel, and has nothing to round.
-            precision=self._precision if network.frozen.weights else FLOAT32,
-        )
+        self._part = frozen_part(network.frozen, preprocess, settings, preprocess_digest)
+        self._embedded = embedded
         self._opened: list[ActivationCache] = []
-        self._cache = self._open(self._part.key)
+        name = cache_name(self._part.key, settings)
+        self._cache = self._open(name, embedded.shards(name) if embedded else ())
 
     def split(self, name: str, patterns: Sequence[str], *, views: bool = False) -> Prepared:
         """Have every image of a split gone through the frozen part.
@@ -130,11 +97,12 @@ class Preparation:
         Raises:
           TrainingError: if the split is empty.
         """
-        index = activations.read_index(
-            tf.io.gfile.glob(list(patterns)), self._task.feature, len(self._task.outputs)
-        )
+        index = self._read_index(name, patterns)
         if not index.sha256:
-            raise TrainingError(f"the {name} split is empty")
+            raise TrainingError(
+                f"the {name} split is empty: give it images of more patients, or a larger share "
+                "(data.split.fractions)"
+            )
         activations.compute(index, self._part, self._cache, f"{name} images through the backbone")
         caches = [self._cache]
         if views:
@@ -162,22 +130,29 @@ class Preparation:
         own = [file for cache in self._opened for file in cache.files]
         evict(self._cache_root, self._settings.cache.max_gib * _GIB, [*own, *in_use])
 
+    def _read_index(self, name: str, patterns: Sequence[str]) -> Index:
+        files = sorted(str(file) for pattern in patterns for file in fileio.glob(pattern))
+        labels = self._task.feature, len(self._task.outputs)
+        if self._embedded and (known := self._embedded.read_index(name, files, *labels)):
+            return known
+        return read_index(files, *labels)
+
     def _views(self, index: Index) -> list[ActivationCache]:
         augmentation = self._settings.augmentation
         if not augmentation.views:
             return []
         limits = augmentation.model_dump_json(exclude={"views"})
-        cache = self._open(digest(self._part.key, limits, str(self._settings.seed)))
+        key = digest(self._part.key, limits, str(self._settings.seed))
+        cache = self._open(cache_name(key, self._settings))
         for view in range(1, augmentation.views + 1):
             activations.compute_view(
                 index, self._part, cache, view, augmentation, self._settings.seed
             )
         return [cache]
 
-    def _open(self, key: str) -> ActivationCache:
-        # Embeddings are small, and standardisation magnifies what rounding does to them.
-        dtype = FLOAT32 if self._network.suffix is None else self._settings.cache.dtype
-        cache = ActivationCache(self._cache_root, f"{key}-{dtype}", self._part.shape, dtype)
+    def _open(self, name: str, others: Iterable[Path] = ()) -> ActivationCache:
+        dtype = kept_dtype(self._settings)
+        cache = ActivationCache(self._cache_root, name, self._part.shape, dtype, others=others)
         self._opened.append(cache)
         return cache
 
@@ -188,8 +163,8 @@ class Preparation:
         pooled = keras.layers.GlobalAveragePooling2D()(suffix.output)
         run = freeze(keras.Model(suffix.input, pooled), self._precision)
         parts = []
-        for start in range(0, len(kept), activations.BATCH):
-            indices = np.arange(start, min(start + activations.BATCH, len(kept)))
+        for start in range(0, len(kept), BATCH):
+            indices = np.arange(start, min(start + BATCH, len(kept)))
             parts.append(run(tf.constant(kept.rows(indices, view))).numpy())
             progress.report(start + len(indices), len(kept), "images through the unfrozen part")
         return np.concatenate(parts)
@@ -207,55 +182,21 @@ def open_preparation(
     Args:
       network: what the images go through.
       settings: of the Trainer.
-      config: the node's: `labels`, and `preprocessing`, the digest of Transform's source.
+      config: the node's: `labels`; `preprocessing`, the digest of Transform's source; and
+        `activations`, the local folder of what the Embedder left, if there was one.
       transform_graph: what Transform wrote.
       fallback: folder of the caches, for a user who has none.
     """
-    layer = tft.TFTransformOutput(transform_graph).transform_features_layer()
+    folder = config.get("activations")
     return Preparation(
         network,
-        lambda encoded: layer({record.IMAGE: encoded[:, tf.newaxis]})["image"],
+        read_preprocessing(transform_graph),
         settings,
         task=TASKS[config["labels"]],
         preprocess_digest=config["preprocessing"],
         cache_root=cache_root(settings, fallback),
+        embedded=Embedded(Path(folder)) if folder else None,
     )
-
-
-def build_network(
-    settings: TrainerSettings, image_size: int, start: keras.Model | None = None
-) -> Network:
-    """The backbone, and where it is cut.
-
-    Args:
-      settings: of the Trainer.
-      image_size: side of the square input, in pixels.
-      start: a backbone whose weights to begin with.
-
-    Raises:
-      WeightsError: if the weights cannot be had.
-      InputError: if there are not so many blocks to unfreeze.
-    """
-    backbone = build_backbone(
-        settings.backbone,
-        image_size=image_size,
-        weights=settings.weights,
-        seed=settings.seed,
-        input_range=settings.input_range,
-    )
-    if start is not None:
-        copy_weights(start, backbone)
-    cut = cut_backbone(backbone, settings.backbone, settings.trainable)
-    image = keras.Input(backbone.input_shape[1:], name="image")
-    if cut.suffix is None:
-        pooled = keras.layers.GlobalAveragePooling2D(name="pool")(backbone(image))
-        return Network(backbone, keras.Model(image, pooled), None)
-    if cut.prefix is not None:
-        return Network(backbone, cut.prefix, cut.suffix)
-    # All of it learns: what is kept are the images, of whose equal channels one will do.
-    grey = keras.Input((image_size, image_size, 1), name="grey")
-    suffix = keras.Model(grey, backbone(keras.layers.Concatenate(name="channels")([grey] * 3)))
-    return Network(backbone, keras.Model(image, image[..., :1]), suffix)
 
 
 def cache_root(settings: TrainerSettings, fallback: Path) -> Path:

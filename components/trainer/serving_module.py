@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal
 
 import tensorflow as tf
 
@@ -14,10 +13,7 @@ from components.trainer.calibration import calibrate
 from components.trainer.explaining import Explanation, FrozenClassifier, draw, most_above
 from components.trainer.input_sanity import InputSanity
 from components.trainer.outputs import Output
-
-BINARY: Literal["binary"] = "binary"
-MULTILABEL: Literal["multilabel"] = "multilabel"
-Task = Literal["binary", "multilabel"]
+from components.trainer.tasks import BINARY, TaskName
 
 _EXAMPLE = {record.IMAGE: tf.io.FixedLenFeature([], tf.string)}
 
@@ -38,7 +34,7 @@ class Answers:
       outputs: how each logit becomes a decision.
     """
 
-    task: Task
+    task: TaskName
     class_names: tuple[str, ...]
     outputs: tuple[Output, ...]
 

@@ -164,17 +164,32 @@ class Cache(Settings):
 
 
 class Devices(Settings):
-    """GPUs, where there are any.
+    """What the network is trained on.
 
     Attributes:
-      strategy: `mirrored` trains on all GPUs, each on its share of a batch.
+      strategy: `mirrored` fine-tunes on all GPUs of this machine, each on its share of a batch;
+        `multi_worker` trains in several processes, each on its share of a batch and on a device of
+        its own, on the machines that TF_CONFIG names, or on this one.
+      workers: of `multi_worker`, the processes where no TF_CONFIG says otherwise.
+      timeout: of `multi_worker`, for how long a worker waits for the others, in seconds.
       mixed_precision: fine-tune in float16 with float32 weights.
       memory_growth: take GPU memory as it is needed, and leave the rest to others.
     """
 
-    strategy: Literal["one", "mirrored"] = "one"
+    strategy: Literal["one", "mirrored", "multi_worker"] = "one"
+    workers: int = pydantic.Field(default=2, ge=1)
+    timeout: float = pydantic.Field(default=300, gt=0)
     mixed_precision: bool = False
     memory_growth: bool = True
+
+    @pydantic.model_validator(mode="after")
+    def _refuse_half_precision_on_several_workers(self) -> Devices:
+        if self.strategy == "multi_worker" and self.mixed_precision:
+            raise ValueError(
+                "the workers of multi_worker scale their gradients each for itself, so that they "
+                "would part ways: leave mixed_precision off, or choose mirrored"
+            )
+        return self
 
 
 class TrainerSettings(Settings):
@@ -203,6 +218,8 @@ class TrainerSettings(Settings):
       batch_size: images a step of training.
       learning_rate: of Adam, for the head.
       epochs: at most so many, for the head.
+      max_steps: at most so many steps (batches) of each phase, whatever its epochs; none for no
+        limit.
       patience: epochs without a better validation loss before training stops.
       reduce_lr_on_plateau: halve the learning rate after half the patience without progress.
       calibration: from score to probability.
@@ -211,7 +228,7 @@ class TrainerSettings(Settings):
       warm_start: begin with the last blessed model's weights, where there is one.
       seed: of initialisation, order, dropout and views.
       cache: what the frozen part gave.
-      devices: GPUs.
+      devices: what it is trained on.
     """
 
     backbone: BackboneName = "DenseNet121"
@@ -228,6 +245,7 @@ class TrainerSettings(Settings):
     batch_size: int = pydantic.Field(default=32, ge=1)
     learning_rate: float = pydantic.Field(default=1e-3, gt=0)
     epochs: int = pydantic.Field(default=30, ge=1)
+    max_steps: int | None = pydantic.Field(default=None, ge=1)
     patience: int = pydantic.Field(default=5, ge=1)
     reduce_lr_on_plateau: bool = False
     calibration: Calibration = Calibration()

@@ -12,13 +12,17 @@ import numpy as np
 
 from components import progress
 from components.trainer import imbalance as imbalances
+from components.trainer import loop
 from components.trainer.batches import Batches, Split
 from components.trainer.classifier import STANDARDISE, build_head, build_tail, copy_weights
-from components.trainer.devices import on_devices
-from components.trainer.fitting import History, Phase, fit
+from components.trainer.devices import on_devices, on_workers
+from components.trainer.fitting import History, Phase, auc, fit
 from components.trainer.imbalance import Imbalance, balance
-from components.trainer.preparation import Network, Prepared
+from components.trainer.network import Network
+from components.trainer.preparation import Prepared
 from components.trainer.settings import TrainerSettings
+from components.trainer.steps import epochs_within, order_within
+from components.trainer.workers import Workers
 
 # Of the channels' mean standard deviation. A channel that is silent on nearly all training images
 # would else be blown up: a film that wakes it lies thousands of deviations off.
@@ -35,10 +39,12 @@ class Workplace:
       unfinished: folder of the states that a killed training is taken up from; it tells this
         training from every other by its name.
       log_dir: for TensorBoard.
+      workers: that train together, this process being one of them; None where it trains alone.
     """
 
     unfinished: Path
     log_dir: Path
+    workers: Workers | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,24 +153,29 @@ def train_head(
         copy_weights(start, head)
     phase = Phase(
         name="head",
-        epochs=settings.epochs,
+        epochs=epochs_within(settings.epochs, imbalance, settings),
         patience=settings.patience,
         reduce_lr_on_plateau=settings.reduce_lr_on_plateau,
         setting="trainer.learning_rate",
         state=workplace.unfinished / "head.state",
         log_dir=workplace.log_dir / "head",
     )
-    # A model around it: what is compiled is saved with its loss, and plain Keras knows not ours.
-    trained = keras.Model(head.input, head.output)
-    _compile(
-        trained,
-        keras.optimizers.Adam(settings.learning_rate),
-        imbalance,
-        settings,
-        # A step takes less time than Python needs to ask for it: an epoch is asked for at once.
-        steps_per_execution=-(-len(train) // settings.batch_size),
-    )
-    return head, _fit(trained, train, validation, imbalance, settings, phase)
+    with on_workers(workplace.workers) as placed:
+        placed_head = placed(head)
+        # A model around it: what is compiled is saved with its loss, which plain Keras knows not.
+        trained = keras.Model(placed_head.input, placed_head.output)
+        _compile(
+            trained,
+            keras.optimizers.Adam(settings.learning_rate),
+            imbalance,
+            settings,
+            # A step takes less time than Python needs to ask for it: an epoch is asked for at once.
+            steps_per_execution=-(-len(train) // settings.batch_size),
+        )
+    history = _fit(trained, train, validation, imbalance, settings, phase, workplace)
+    if placed_head is not head:
+        copy_weights(placed_head, head)
+    return head, history
 
 
 def fine_tune(
@@ -199,7 +210,7 @@ def fine_tune(
     suffix.trainable = True
     phase = Phase(
         name="fine-tuning",
-        epochs=settings.fine_tuning.epochs,
+        epochs=epochs_within(settings.fine_tuning.epochs, imbalance, settings),
         patience=settings.fine_tuning.patience,
         reduce_lr_on_plateau=settings.reduce_lr_on_plateau,
         setting="trainer.fine_tuning.learning_rate",
@@ -207,18 +218,16 @@ def fine_tune(
         log_dir=workplace.log_dir / "fine_tuning",
     )
     before = tail.get_weights()
-    with on_devices(settings.devices) as placed:
+    with on_devices(settings.devices, workplace.workers) as placed:
         trained = build_tail(placed(suffix), placed(head))
         optimizer: keras.Optimizer = keras.optimizers.Adam(settings.fine_tuning.learning_rate)
         if settings.devices.mixed_precision:
             # Small gradients are zero in float16.
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         _compile(trained, optimizer, imbalance, settings)
-        loss_before = trained.evaluate(
-            Batches(validation, settings.batch_size), verbose=0, return_dict=True
-        )["loss"]
-        history = _fit(trained, train, validation, imbalance, settings, phase)
-        tail.set_weights(trained.get_weights())
+    loss_before = _evaluate(trained, Batches(validation, settings.batch_size), workplace)
+    history = _fit(trained, train, validation, imbalance, settings, phase, workplace)
+    tail.set_weights(trained.get_weights())
     if min(history["val_loss"]) >= loss_before:
         progress.warn(
             f"fine-tuning did not lower the validation loss of {loss_before:.4f}: the backbone "
@@ -241,12 +250,10 @@ def _compile(
     *,
     steps_per_execution: int = 1,
 ) -> None:
-    outputs = imbalance.labels.shape[1]
-    several = {"multi_label": True, "num_labels": outputs} if outputs > 1 else {}
     model.compile(
         optimizer=optimizer,
         loss=imbalances.loss(imbalance, settings),
-        metrics=[keras.metrics.AUC(from_logits=True, name="auc", **several)],
+        metrics=[auc(imbalance.labels.shape[1])],
         steps_per_execution=steps_per_execution,
     )
 
@@ -258,15 +265,26 @@ def _fit(
     imbalance: Imbalance,
     settings: TrainerSettings,
     phase: Phase,
+    workplace: Workplace,
 ) -> History:
     batches = Batches(
         train,
         settings.batch_size,
-        order=lambda epoch: imbalance.order(settings.seed, epoch),
+        order=lambda epoch: order_within(epoch, imbalance, settings),
         seed=settings.seed,
         first_epoch=phase.first_epoch,
     )
-    return fit(model, batches, Batches(validation, settings.batch_size), phase)
+    judged = Batches(validation, settings.batch_size)
+    if workplace.workers is None:
+        return fit(model, batches, judged, phase)
+    return loop.fit(model, batches, judged, phase, workplace.workers)
+
+
+def _evaluate(model: keras.Model, validation: Batches, workplace: Workplace) -> float:
+    """The validation loss."""
+    if workplace.workers is None:
+        return model.evaluate(validation, verbose=0, return_dict=True)["loss"]
+    return loop.evaluate(model, validation, workplace.workers)["loss"]
 
 
 def _standardise(layer: keras.layers.Normalization, embeddings: np.ndarray) -> None:

@@ -12,8 +12,10 @@ from tfx import v1 as tfx
 from components import progress
 from components.trainer.hyperparameters import with_hyperparameters
 from components.trainer.imbalance import balance
-from components.trainer.preparation import TASKS, Prepared, build_network, open_preparation
+from components.trainer.network import build_network
+from components.trainer.preparation import Prepared, open_preparation
 from components.trainer.settings import TrainerSettings
+from components.trainer.tasks import TASKS
 from components.trainer.training import Workplace, train_head
 from components.tuner.settings import TunerSettings
 

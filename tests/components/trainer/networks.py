@@ -10,11 +10,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components.trainer.activations import Index
 from components.trainer.batches import Split, in_memory
-from components.trainer.preparation import Network, Prepared, build_network
+from components.trainer.index import Index
+from components.trainer.network import Network, build_network
+from components.trainer.preparation import Prepared
 from components.trainer.settings import TrainerSettings
 from components.trainer.training import Trained, Workplace, train
+from components.trainer.workers import Workers
 from components.transform.preprocessing import preprocess
 from tests.components.trainer.samples import SIDE, draw_film
 
@@ -63,7 +65,12 @@ def prepare(network: Network, numbers: Sequence[int], views: int = 0) -> Prepare
 
 
 def train_in(
-    folder: Path, settings: TrainerSettings, *, views: int = 0, side: int = SIDE
+    folder: Path,
+    settings: TrainerSettings,
+    *,
+    views: int = 0,
+    side: int = SIDE,
+    workers: Workers | None = None,
 ) -> tuple[Network, Trained]:
     """Both phases, on films that differ to the eye."""
     network = build_network(settings, side)
@@ -73,7 +80,7 @@ def train_in(
         prepare(network, VALIDATION),
         ("pneumonia",),
         settings,
-        Workplace(folder / "unfinished", folder / "logs"),
+        Workplace(folder / "unfinished", folder / "logs", workers),
     )
     return network, trained
 

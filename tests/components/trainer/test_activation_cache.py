@@ -72,7 +72,7 @@ def test_rows_come_in_the_order_asked_for_saved_or_not(tmp_path: Path, dtype: st
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(shape=st.lists(st.integers(1, 4), min_size=1, max_size=4), seed=st.integers(0, 99))
 def test_rows_of_any_shape_outlive_the_process(
     tmp_path_factory: pytest.TempPathFactory, dtype: str, shape: list[int], seed: int
@@ -269,7 +269,7 @@ def test_to_open_a_cache_is_to_use_it(tmp_path: Path) -> None:
     assert not names_in(open_cache(tmp_path, "b"))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(share=st.floats(0, 1.2))
 def test_no_more_stays_than_may_and_no_half_shard_warns(
     tmp_path_factory: pytest.TempPathFactory, share: float

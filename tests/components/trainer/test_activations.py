@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -17,9 +18,11 @@ import tensorflow as tf
 from components.errors import InputError
 from components.trainer import activations, backbones
 from components.trainer.activation_cache import ActivationCache
-from components.trainer.activations import FrozenPart, Index, compute, compute_view, read_index
+from components.trainer.activations import compute, compute_view
 from components.trainer.backbones import BACKBONES, Backbone, build_backbone
-from components.trainer.preparation import build_network
+from components.trainer.frozen_part import FrozenPart
+from components.trainer.index import Index, read_index
+from components.trainer.network import build_network
 from components.trainer.settings import Augmentation, TrainerSettings
 from components.transform.preprocessing import preprocess
 from tests.components.trainer.samples import (
@@ -84,13 +87,19 @@ def densenet() -> keras.Model:
     return frozen_network()
 
 
+@pytest.fixture(scope="module")
+def frozen_densenet(densenet: keras.Model) -> Callable[[str], FrozenPart]:
+    """By its precision; to freeze it takes ten seconds."""
+    return functools.cache(lambda precision: build_part(densenet, precision))
+
+
 # --- The frozen part -------------------------------------------------------------------------
 
 
-def error_against_keras(network: keras.Model, precision: str) -> float:
+def error_against_keras(network: keras.Model, part: FrozenPart) -> float:
     """The largest difference, as a share of the largest activation."""
     expected = by_keras(network, IMAGES[:6])
-    found = build_part(network, precision)(IMAGES[:6])
+    found = part(IMAGES[:6])
     assert found.dtype == np.float32
     assert found.shape == expected.shape == (6, *network.output_shape[1:])
     return float(np.abs(found - expected).max() / np.abs(expected).max())
@@ -98,18 +107,22 @@ def error_against_keras(network: keras.Model, precision: str) -> float:
 
 @pytest.mark.parametrize("trainable", ["head", "last_block", "last_2_blocks", "all"])
 def test_it_gives_what_keras_gives(small_registry: None, trainable: str) -> None:
-    assert error_against_keras(frozen_network(trainable), "float32") < 1e-5
+    network = frozen_network(trainable)
+
+    assert error_against_keras(network, build_part(network)) < 1e-5
 
 
-def test_in_bfloat16_a_deep_network_is_one_percent_off_at_most(densenet: keras.Model) -> None:
-    assert 1e-5 < error_against_keras(densenet, "bfloat16") < 1e-2
+def test_in_bfloat16_a_deep_network_is_one_percent_off_at_most(
+    densenet: keras.Model, frozen_densenet: Callable[[str], FrozenPart]
+) -> None:
+    assert 1e-5 < error_against_keras(densenet, frozen_densenet("bfloat16")) < 1e-2
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_an_image_gives_the_same_bits_in_whatever_batch_it_is(
-    densenet: keras.Model, precision: str
+    frozen_densenet: Callable[[str], FrozenPart], precision: str
 ) -> None:
-    part = build_part(densenet, precision)
+    part = frozen_densenet(precision)
     whole = part(IMAGES[:32])
 
     np.testing.assert_array_equal(np.concatenate([part([one]) for one in IMAGES[:4]]), whole[:4])

@@ -9,7 +9,6 @@ import pydantic
 import pytest
 import tensorflow as tf
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit, logit
@@ -214,7 +213,6 @@ EXAMPLES = (
 )
 
 
-@hypothesis_settings(deadline=None)  # TensorFlow's first call is slow
 @given(st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=20))
 def test_the_graph_gives_the_numbers_that_numpy_gives(logits: list[float]) -> None:
     columns = np.array(logits, np.float32)[:, np.newaxis] * np.ones(len(EXAMPLES), np.float32)

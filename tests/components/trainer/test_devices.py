@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from components.trainer import devices
-from components.trainer.preparation import build_network
+from components.trainer.network import build_network
 from components.trainer.settings import Devices
 from tests.components.trainer.networks import by_name, make_settings, train_in, weights_of
 from tests.components.trainer.samples import SIDE
@@ -113,3 +113,8 @@ def test_memory_growth_that_comes_too_late_is_told(
 
     assert asked == [("GPU:0", True)]
     assert "trainer.devices.memory_growth is not applied: Physical devices" in caplog.text
+
+
+def test_several_workers_in_half_precision_are_refused() -> None:
+    with pytest.raises(ValueError, match="leave mixed_precision off, or choose mirrored"):
+        Devices(strategy="multi_worker", mixed_precision=True)

@@ -21,6 +21,7 @@ from components.trainer import export
 from components.trainer.backbones import build_backbone
 from components.trainer.calibration import Calibration
 from components.trainer.classifier import build_classifier, build_head
+from components.trainer.contract_file import CONTRACT
 from components.trainer.explaining import Explanation
 from components.trainer.operating_point import OperatingPoint
 from components.trainer.outputs import Output, fit_outputs
@@ -442,7 +443,7 @@ def test_a_contract_is_strict_json_even_without_a_class(tmp_path: Path) -> None:
         training={},
     ).save(tmp_path)
 
-    text = (tmp_path / export.CONTRACT).read_text("utf-8")
+    text = (tmp_path / CONTRACT).read_text("utf-8")
     (read,) = json.loads(text)["outputs"]
     assert read["operating_point"]["specificity"] is None
     assert read["calibration_error"] is None

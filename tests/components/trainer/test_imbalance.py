@@ -42,7 +42,7 @@ several = st.lists(st.tuples(*[st.integers(0, 1)] * 3), min_size=4, max_size=60)
     lambda rows: np.array([*rows, (1, 1, 1), (0, 0, 0)], np.float32)
 )
 methods = st.sampled_from(["none", "class_weight", "focal", "oversample", "downsample"])
-anything = hypothesis_settings(deadline=None, max_examples=50)
+anything = hypothesis_settings(max_examples=50)
 
 
 # --- Weights ---------------------------------------------------------------------------------

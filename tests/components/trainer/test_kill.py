@@ -29,11 +29,11 @@ class Printed(logging.Handler):
 from components import progress
 progress.LOGGER.addHandler(Printed())
 from tfx import v1 as tfx
-from components.trainer import activation_cache, activations
+from components.trainer import activation_cache, frozen_part, index
 from components.trainer.backbones import BACKBONES
 from components.trainer.run_fn import run_fn
 from tests.components.trainer.conftest import SMALL
-activation_cache._SHARD, activations.BATCH = 8, 4
+activation_cache._SHARD, frozen_part.BATCH, index.BATCH = 8, 4, 4
 BACKBONES["DenseNet121"] = SMALL
 run_fn(tfx.components.FnArgs(**json.loads(sys.argv[1])))
 """

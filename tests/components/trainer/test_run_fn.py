@@ -13,13 +13,8 @@ import pytest
 import tensorflow as tf
 from scipy.special import expit, logit
 
-from components.trainer import preparation
-from components.trainer import run_fn as module
-from components.trainer.activations import FrozenPart, Index
-from components.trainer.batches import Split, in_memory
+from components.trainer.frozen_part import FrozenPart
 from components.trainer.imbalance import TrainingError
-from components.trainer.preparation import Prepared
-from components.trainer.settings import TrainerSettings
 from components.transform.preprocessing import preprocess
 from tests.components.trainer.conftest import Trained, read_contract
 from tests.components.trainer.networks import same
@@ -40,6 +35,12 @@ def fine_tuned(trained: Trained) -> Path:
         trainable="last_block",
         fine_tuning={"epochs": 2, "learning_rate": 1e-3},
     )
+
+
+@pytest.fixture
+def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what is in the contract or in the Keras file: to write the SavedModel takes seconds."""
+    monkeypatch.setattr(tf.saved_model, "save", lambda *args, **kwargs: None)
 
 
 # --- What it writes --------------------------------------------------------------------------
@@ -82,6 +83,7 @@ def test_the_contract_accounts_for_the_training(trained: Trained, fine_tuned: Pa
     assert read_contract(fine_tuned)["weights_sha256"] != trained.contract["weights_sha256"]
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_the_contract_tells_which_images_it_learnt_from(trained: Trained) -> None:
     digests = trained.contract["training"]["images_sha256"]
     assert len(set(digests.values())) == 2
@@ -128,6 +130,7 @@ def test_the_exported_model_answers_as_the_keras_model_calibrated(
 # --- Again -----------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_a_second_run_finds_the_activations_and_makes_the_same_model(
     trained: Trained, fine_tuned: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,7 +138,6 @@ def test_a_second_run_finds_the_activations_and_makes_the_same_model(
         raise AssertionError("an image went through the frozen part again")
 
     monkeypatch.setattr(FrozenPart, "__call__", never)
-    monkeypatch.setattr(tf.saved_model, "save", lambda *args, **kwargs: None)
 
     model_dir = trained.run(
         "second",
@@ -148,6 +150,7 @@ def test_a_second_run_finds_the_activations_and_makes_the_same_model(
     assert same(weights_in(model_dir), weights_in(fine_tuned))
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_what_a_tuner_found_takes_the_place_of_the_settings(trained: Trained) -> None:
     model_dir = trained.run(
         "tuned",
@@ -161,6 +164,7 @@ def test_what_a_tuner_found_takes_the_place_of_the_settings(trained: Trained) ->
     assert read_contract(model_dir)["training"]["epochs"]["head"] == 2
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_a_warm_start_begins_with_the_weights_of_the_last_model(
     trained: Trained, fine_tuned: Path
 ) -> None:
@@ -185,6 +189,7 @@ def test_a_warm_start_begins_with_the_weights_of_the_last_model(
     assert not same(weights_in(cold), weights_in(fine_tuned))
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_a_last_model_that_is_built_otherwise_is_a_cold_start(
     trained: Trained, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -198,6 +203,7 @@ def test_a_last_model_that_is_built_otherwise_is_a_cold_start(
     assert same(weights_in(model_dir), weights_in(trained.run("unstarted", **changes)))
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_a_last_model_of_another_backbone_is_a_cold_start(
     trained: Trained, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -221,22 +227,6 @@ def test_an_empty_split_is_named(trained: Trained, split: str, empty: str) -> No
         trained.run("empty", weights="none", **{split: empty})
 
 
-@pytest.mark.parametrize(
-    ("cache", "xdg", "expected"),
-    [("kept", "xdg", "kept"), (None, "xdg", "xdg/cxr"), (None, "", "home/.cache/cxr")],
-)
-def test_where_activations_are_kept(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: str | None, xdg: str, expected: str
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / xdg) if xdg else "")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    settings = TrainerSettings.model_validate(
-        {"cache": {"folder": cache and str(tmp_path / cache)}}
-    )
-
-    assert preparation.cache_root(settings, tmp_path / "fallback") == tmp_path / expected
-
-
 def test_a_user_without_a_cache_folder_trains_all_the_same(
     trained: Trained,
     tmp_path: Path,
@@ -252,6 +242,7 @@ def test_a_user_without_a_cache_folder_trains_all_the_same(
     assert "no cache folder" in caplog.text
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_a_cache_that_is_too_small_loses_nothing_that_is_in_use(
     trained: Trained, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -271,52 +262,3 @@ def test_a_cache_that_is_too_small_loses_nothing_that_is_in_use(
     assert len(list(tmp_path.rglob("*.npy"))) == 3, "train, its views, and val"
     assert "all of it in use" in caplog.text
     shutil.rmtree(tmp_path)
-
-
-# --- Whose state it is -----------------------------------------------------------------------
-
-CONFIG = {"image_size": SIDE, "preprocessing": "a", "code": "a"}
-
-
-def key(
-    settings: dict[str, Any] | None = None,
-    config: dict[str, Any] | None = None,
-    weights: tuple[str, ...] = ("a", "cold"),
-    images: tuple[str, ...] = ("1", "2"),
-    labels: tuple[int, ...] = (0, 1),
-) -> str:
-    values = np.array(labels, np.float32)[:, None]
-    split = Prepared(
-        Index((), images, values, images, images), Split(in_memory([values]), values), None
-    )
-    return module._training_key(
-        TrainerSettings.model_validate(settings or {}),
-        CONFIG | (config or {}),
-        weights,
-        {"train": split, "val": split},
-    )
-
-
-def test_whatever_changes_a_training_changes_its_key() -> None:
-    keys = [
-        key(),
-        key({"seed": 2}),
-        key({"epochs": 3}),
-        key({"head": {"dropout": 0.1}}),
-        key({"trainable": "last_block"}),
-        key({"cache": {"dtype": "bfloat16"}}),
-        key(config={"image_size": 32}),
-        key(config={"preprocessing": "b"}),
-        key(config={"code": "b"}),
-        key(weights=("b", "cold")),
-        key(weights=("a", "warm")),
-        key(images=("1", "3")),
-        key(labels=(1, 0)),
-    ]
-
-    assert len(set(keys)) == len(keys)
-
-
-def test_where_the_cache_is_and_what_is_drawn_does_not_change_the_key() -> None:
-    assert key({"cache": {"folder": "/elsewhere", "max_gib": 1.0}}) == key()
-    assert key({"explanation": {"method": "hires_cam", "opacity": 0.3}}) == key()
