@@ -1,16 +1,16 @@
-"""What ML Metadata holds of a run: each node's outputs, and whether they came from the cache."""
+"""The last run of an experiment: each node's outputs, and whether they came from the cache."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import ml_metadata as mlmd
-from ml_metadata.proto import metadata_store_pb2 as mlmd_pb2
-
-from pipeline.config import ConfigError
+from pipeline.config import Config, ConfigError
+from pipeline.history.graph import History
+from pipeline.history.reading import ERROR, pipelines, read_history
+from pipeline.metadata import open_store
+from pipeline.run_folder import RunFolder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,68 +41,89 @@ class NodeRecord:
     outputs: Mapping[str, Output]
 
 
-def last_run(metadata: Path) -> dict[str, NodeRecord]:
-    """The nodes of the newest run, by name.
+def histories(folder: RunFolder) -> list[History]:
+    """What ML Metadata holds of the runs of a folder, by pipeline; none where nothing has run.
+
+    Raises:
+      MetadataError: if it cannot be reached.
+    """
+    known = folder.known()
+    if known.metadata.store == "sqlite" and not folder.metadata.is_file():
+        return []
+    store = open_store(known.metadata, folder.metadata)
+    found = [read_history(store, name) for name in known.pipelines or pipelines(store)]
+    return [history for history in found if history.runs]
+
+
+def last_run(config: Config, folder: RunFolder) -> dict[str, NodeRecord]:
+    """The nodes of an experiment's newest run, by name.
 
     Raises:
       LookupError: if there was none.
+      MetadataError: if ML Metadata cannot be reached.
     """
-    config = mlmd_pb2.ConnectionConfig()
-    config.sqlite.filename_uri = str(metadata)
-    config.sqlite.connection_mode = mlmd_pb2.SqliteMetadataSourceConfig.READONLY
-    store = mlmd.MetadataStore(config)
-    runs = store.get_contexts_by_type("pipeline_run")
-    if not runs:
-        raise LookupError(f"no run in {metadata}")
-    newest = max(runs, key=lambda run: run.create_time_since_epoch)
+    found = [one for one in histories(folder) if one.pipeline == config.pipeline_name]
+    if not found:
+        raise LookupError(f"no run of {config.pipeline_name} in {folder.root}")
+    (history,) = found
+    return newest(history)
+
+
+def newest(history: History) -> dict[str, NodeRecord]:
+    """The nodes of the newest run of a pipeline, by name."""
     return {
-        _node_name(store, execution): NodeRecord(
-            cached=execution.last_known_state == mlmd_pb2.Execution.CACHED,
-            outputs=_outputs(store, execution),
+        name: NodeRecord(
+            cached=execution.state == "cached",
+            outputs={key: _output(history, ids) for key, ids in execution.outputs.items() if ids},
         )
-        for execution in store.get_executions_by_context(newest.id)
+        for name, execution in history.runs[-1].nodes.items()
     }
 
 
-def require_run(experiment: str, metadata: Path, nodes: Collection[str]) -> dict[str, NodeRecord]:
+def note_failure(config: Config, folder: RunFolder, message: str) -> None:
+    """Note at the node that failed in an experiment's newest run what the user was told of it."""
+    found = [one for one in histories(folder) if one.pipeline == config.pipeline_name]
+    failed = [
+        execution.id
+        for history in found
+        for execution in history.runs[-1].executions
+        if execution.state == "failed" and not execution.is_resolver
+    ]
+    if not failed:
+        return
+    store = open_store(config.metadata, folder.metadata, write=True)
+    executions = store.get_executions_by_id(failed)
+    for execution in executions:
+        execution.custom_properties[ERROR].string_value = message
+    store.put_executions(executions)
+
+
+def require_run(config: Config, folder: RunFolder, nodes: Collection[str]) -> dict[str, NodeRecord]:
     """The newest run of an experiment, for a command that goes on from it.
 
     Args:
-      experiment: its name.
-      metadata: ML Metadata of its runs.
+      config: the experiment.
+      folder: where it was run.
       nodes: whose outputs are needed.
 
     Raises:
       ConfigError: if there was no run, or it did not get so far.
     """
-    if not metadata.is_file():
-        raise ConfigError(f"no run of {experiment} in {metadata.parent}: cxr run {experiment}")
-    found = last_run(metadata)
+    try:
+        found = last_run(config, folder)
+    except LookupError:
+        raise ConfigError(
+            f"no run of {config.name} in {folder.root}: cxr run {config.name}"
+        ) from None
     missing = [name for name in nodes if name not in found or not found[name].outputs]
     if missing:
         raise ConfigError(
-            f"the last run of {experiment} in {metadata.parent} did not get as far as "
-            f"{missing[0]}: cxr run {experiment}"
+            f"the last run of {config.name} in {folder.root} did not get as far as "
+            f"{missing[0]}: cxr run {config.name}"
         )
     return found
 
 
-def _node_name(store: mlmd.MetadataStore, execution: mlmd_pb2.Execution) -> str:
-    contexts = store.get_contexts_by_execution(execution.id)
-    return next(c.name.rsplit(".", 1)[1] for c in contexts if c.type == "node")
-
-
-def _outputs(store: mlmd.MetadataStore, execution: mlmd_pb2.Execution) -> dict[str, Output]:
-    keys = {
-        event.artifact_id: event.path.steps[0].key
-        for event in store.get_events_by_execution_ids([execution.id])
-        if event.type == mlmd_pb2.Event.OUTPUT
-    }
-    outputs: dict[str, Output] = {}
-    for artifact in store.get_artifacts_by_id(list(keys)):
-        properties = {
-            name: getattr(value, value.WhichOneof("value"))
-            for name, value in artifact.custom_properties.items()
-        }
-        outputs.setdefault(keys[artifact.id], Output(artifact.id, artifact.uri, properties))
-    return outputs
+def _output(history: History, ids: Sequence[int]) -> Output:
+    artifact = history.artifacts[ids[0]]
+    return Output(artifact.id, artifact.uri, artifact.properties)

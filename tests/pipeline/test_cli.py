@@ -29,7 +29,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert ended.stdout.strip().endswith("HEAVY []")
 
 
-@pytest.mark.parametrize("command", ["run", "data", "predict", "compile"])
+@pytest.mark.parametrize("command", ["run", "data", "predict", "compile", "submit"])
 def test_every_command_has_help(command: str) -> None:
     result = CliRunner().invoke(cli, [command, "--help"])
     assert result.exit_code == 0, result.output
@@ -43,13 +43,12 @@ def test_the_disclaimer_stands_in_the_help() -> None:
 @pytest.mark.parametrize("experiment", experiment_names())
 def test_every_experiment_compiles_for_kubeflow(experiment: str, tmp_path: Path) -> None:
     output = tmp_path / "pipeline.yaml"
-    result = CliRunner().invoke(
-        cli, ["compile", experiment, "--image", "registry/cxr:1", "-o", str(output)]
-    )
+    places = ["--image", "registry/cxr:1", "--pipeline-root", "s3://bucket/cxr"]
+    result = CliRunner().invoke(cli, ["compile", experiment, *places, "-o", str(output)])
     assert result.exit_code == 0, result.output
-    pipeline = yaml.safe_load(output.read_text())
+    pipeline, _ = yaml.safe_load_all(output.read_text())
     assert pipeline["pipelineInfo"]["name"] == f"cxr-{experiment.replace('_', '-')}"
-    tasks = pipeline["root"]["dag"]["tasks"]
+    tasks = pipeline["components"]["tfx-dag"]["dag"]["tasks"]
     assert set(tasks["Pusher"]["dependentTasks"]) == {"Trainer", "ModelGate", "InfraCanary"}
     executors = pipeline["deploymentSpec"]["executors"].values()
     # Nothing but containers: open-source Kubeflow refuses resolvers.
@@ -62,6 +61,6 @@ def test_every_experiment_compiles_for_kubeflow(experiment: str, tmp_path: Path)
         "DataGate", "Transform", "Trainer", "Scorer", "Evaluator", "ValidationEvaluator",
         "BaselineProbe", "ExplanationProbe", "ModelGate", "GradCamReport", "EvaluationReport",
         "InfraCanary",
-        "Pusher",
+        "Pusher", "Verdict",
     }  # fmt: skip
     assert "DataGate" in tasks["Transform"]["dependentTasks"]

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from components.example_gen.record import PATHOLOGIES
 from pipeline.cli import cli
+from tests.components.example_gen.bucket import remote
 from tests.components.example_gen.samples import (
     encode,
     film,
@@ -65,3 +66,17 @@ def test_a_dataset_that_does_not_know_them_is_passed_over(data: Path) -> None:
     result = inspect(data, "--labels", "findings", "--json")
     assert [one["dataset"] for one in json.loads(result.stdout)] == ["nih"]
     assert "the pediatric dataset tells No Finding and Pneumonia alone" in result.stderr
+
+
+def test_a_store_is_listed_as_a_folder_is(data: Path) -> None:
+    (here,), (there,) = (
+        json.loads(inspect(folder, "--json").stdout) for folder in (data, remote(data))
+    )
+    assert there.pop("root") == f"{remote(data)}/nih"
+    assert here.pop("root") == f"{data}/nih"
+    assert there == here
+
+
+def test_a_folder_that_is_nowhere_is_named(data: Path) -> None:
+    assert "nowhere" in inspect(data / "nowhere").stderr
+    assert f"{remote(data)}/nowhere" in str(inspect(f"{remote(data)}/nowhere").exception)

@@ -60,7 +60,7 @@ def last_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "Transform": record("transform_graph", "/graph"),
         "CrossDatasetMatrix": record("report", str(report)),
     }
-    monkeypatch.setattr(run_record, "last_run", lambda _: nodes)
+    monkeypatch.setattr(run_record, "last_run", lambda *_: nodes)
     return runs
 
 
@@ -124,7 +124,7 @@ def test_without_a_run_there_is_nothing_to_read(tmp_path: Path) -> None:
 def test_a_run_that_did_not_get_so_far_is_named(
     last_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_record, "last_run", lambda _: {"Transform": NodeRecord(False, {})})
+    monkeypatch.setattr(run_record, "last_run", lambda *_: {"Transform": NodeRecord(False, {})})
     error = run("--runs", last_run, *SETTINGS).exception
 
     assert isinstance(error, ConfigError)
