@@ -18,7 +18,7 @@ from components import progress
 from components.baseline_probe.probe import IDENTITY
 from components.baseline_probe.report import ProbeScores, read_probe
 from components.evaluator import gates, results
-from components.evaluator.judgement import FILE_NAME, Baseline, Gate, Judgement
+from components.evaluator.judgement import FILE_NAME, LAST_BLESSED, Baseline, Gate, Judgement
 from components.evaluator.performance import measure_slices
 from components.evaluator.settings import EvaluatorSettings
 from components.example_gen.split import TEST
@@ -143,7 +143,7 @@ def _others(scores: Scores, probe: ProbeScores | None) -> dict[str, NDArray[np.f
             if name != IDENTITY and not np.isnan(found).any()
         }
     if scores.last_probabilities is not None:
-        others[gates.LAST_BLESSED] = scores.last_probabilities
+        others[LAST_BLESSED] = scores.last_probabilities
     return others
 
 

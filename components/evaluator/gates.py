@@ -14,15 +14,13 @@ from numpy.typing import NDArray
 
 from components.evaluator import performance
 from components.evaluator.explanation_gate import explanation_gates
-from components.evaluator.judgement import Baseline, Gate, Verdict
+from components.evaluator.judgement import LAST_BLESSED, Baseline, Gate, Verdict
 from components.evaluator.results import Gap
 from components.evaluator.settings import EvaluatorSettings
 from components.explanation_probe.measures import Localisation
 from components.scorer.scores import Scores
-from components.statistics import bootstrap, roc
+from components.statistics import bootstrap, repeated, roc
 from components.trainer.calibration_error import expected_calibration_error
-
-LAST_BLESSED = "last blessed"
 
 # Draws of labels for the calibration error that chance alone gives.
 _DRAWS = 1000
@@ -111,16 +109,12 @@ def _compare(evidence: Evidence) -> Iterator[Baseline]:
 def _compare_macro(
     dataset: str, name: str, scores: Scores, others: NDArray[np.float64]
 ) -> Iterator[Baseline]:
-    labels, ours = scores.labels, scores.probabilities
+    ours = repeated.macro_auc(scores.labels, scores.probabilities)
+    theirs = repeated.macro_auc(scores.labels, others)
     try:
-        area = bootstrap.patient_bootstrap(
-            lambda rows: roc.macro_auc(labels[rows], others[rows]), scores.patients
-        )
-        lift = bootstrap.patient_bootstrap(
-            lambda rows: (
-                roc.macro_auc(labels[rows], ours[rows]) - roc.macro_auc(labels[rows], others[rows])
-            ),
-            scores.patients,
+        area = bootstrap.repeated_bootstrap(theirs, scores.patients)
+        lift = bootstrap.repeated_bootstrap(
+            lambda times: ours(times) - theirs(times), scores.patients
         )
     except ValueError:  # no finding has images of both classes, or too few patients have
         return

@@ -12,6 +12,8 @@ from components.plain import Plain
 from components.statistics.interval import Interval
 
 FILE_NAME = "judgement.json"
+# The name of the model that was blessed before, among the baselines.
+LAST_BLESSED = "last blessed"
 
 Verdict = Literal["passed", "refused", "not judged"]
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.evaluator import figures
 from components.evaluator.judgement import Confusion, Performance, SlicePerformance
 from components.example_gen import record
 from components.scorer.scores import Scores
-from components.statistics import bootstrap, proportions, roc
-from components.statistics.calibration import brier
+from components.statistics import bootstrap, proportions, repeated, roc
 from components.statistics.interval import Interval
-from components.trainer.calibration_error import expected_calibration_error
-
-Column = NDArray[Any]
-Statistic = Callable[[NDArray[np.int64]], float]
+from components.trainer.calibration_error import bin_gaps
 
 
 def measure_slices(
@@ -66,9 +62,7 @@ def measure(
 
 def macro_auc(scores: Scores) -> Interval | None:
     """Mean of the findings' AUCs over those with images on both sides, by patients."""
-    return _by_patient(
-        scores, lambda rows: roc.macro_auc(scores.labels[rows], scores.probabilities[rows])
-    )
+    return _by_patient(scores, repeated.macro_auc(scores.labels, scores.probabilities))
 
 
 def auc(scores: Scores, k: int) -> Interval | None:
@@ -84,19 +78,17 @@ def sensitivity(scores: Scores, k: int) -> Interval | None:
 
 
 def _ece(scores: Scores, k: int) -> Interval | None:
-    labels, probabilities = scores.labels[:, k], scores.probabilities[:, k]
-    found = _by_patient(
-        scores,
-        lambda rows: expected_calibration_error(probabilities[rows], labels[rows]),
-        centred=True,
-    )
+    gaps = repeated.mean_distance(*bin_gaps(scores.probabilities[:, k], scores.labels[:, k]))
+    found = _by_patient(scores, gaps, centred=True)
     return found and found.model_copy(update={"lower": max(0.0, found.lower)})
 
 
-def _by_patient(scores: Scores, statistic: Statistic, *, centred: bool = False) -> Interval | None:
+def _by_patient(
+    scores: Scores, figure: repeated.RepeatedFigure, *, centred: bool = False
+) -> Interval | None:
     """With an interval over patients; None where the images are too few for one."""
     try:
-        return bootstrap.patient_bootstrap(statistic, scores.patients, centred=centred)
+        return bootstrap.repeated_bootstrap(figure, scores.patients, centred=centred)
     except ValueError:
         return None
 
@@ -125,9 +117,7 @@ def _measure_one(scores: Scores, k: int, prevalence: float | None) -> Performanc
     tn, fn = counts.true_negatives, counts.false_negatives
     positives, negatives = tp + fn, tn + fp
     both = bool(positives and negatives)
-
-    def by_patient(statistic: Callable[[Column, Column], float]) -> Interval | None:
-        return _by_patient(scores, lambda rows: statistic(labels[rows], probabilities[rows]))
+    rates = figures.Confusion(**counts.model_dump())
 
     return Performance(
         finding=scores.outputs[k],
@@ -135,8 +125,10 @@ def _measure_one(scores: Scores, k: int, prevalence: float | None) -> Performanc
         patients=len(np.unique(scores.patients)),
         positives=positives,
         auc=auc(scores, k),
-        auc_by_patient=by_patient(roc.auc) if both else None,
-        average_precision=by_patient(roc.average_precision) if both else None,
+        auc_by_patient=_by_patient(scores, repeated.auc(labels, probabilities)) if both else None,
+        average_precision=_by_patient(scores, repeated.average_precision(labels, probabilities))
+        if both
+        else None,
         confusion=counts,
         sensitivity=sensitivity(scores, k),
         specificity=proportions.wilson(tn, negatives) if negatives else None,
@@ -145,8 +137,8 @@ def _measure_one(scores: Scores, k: int, prevalence: float | None) -> Performanc
         ppv_at_prevalence=proportions.ppv_at(prevalence, **counts.model_dump())
         if prevalence is not None and both and tp + fp
         else None,
-        f1=2 * tp / (2 * tp + fp + fn) if both else None,
-        balanced_accuracy=(tp / positives + tn / negatives) / 2 if both else None,
-        brier=by_patient(lambda truth, found: brier(found, truth)),
+        f1=figures.f1(rates) if both else None,
+        balanced_accuracy=figures.balanced_accuracy(rates) if both else None,
+        brier=_by_patient(scores, repeated.mean((probabilities - labels) ** 2)),
         ece=_ece(scores, k),
     )

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.slicer import slicer_lib
 
+from components import storage
 from components.evaluator import eval_config
 from components.example_gen import record
 from components.scorer.features import DECISION, PROBABILITY
@@ -148,13 +149,14 @@ def load_multi_label(evaluation_uri: str) -> list[MultiLabelResult]:
 
 def load_gaps(evaluation_uri: str) -> list[Gap]:
     """The gaps between subgroups that the evaluation was asked about, each pair once."""
-    evaluation = tfma.load_eval_result(evaluation_uri)
+    with storage.local_copy(evaluation_uri) as folder:
+        evaluation = tfma.load_eval_result(str(folder))
+        refused = _refused_pairs(str(folder))
     aucs = {
         frozenset(_features(key).items()): _slice_auc(metrics)
         for key, metrics in evaluation.slicing_metrics
         if not slicer_lib.is_cross_slice_key(key)
     }
-    refused = _refused_pairs(evaluation_uri)
     gaps = []
     for key, metrics in evaluation.slicing_metrics:
         if not slicer_lib.is_cross_slice_key(key):
@@ -187,7 +189,8 @@ def _in_order(slices: Sequence[Result]) -> list[Result]:
 
 
 def _single_slices(evaluation_uri: str) -> Iterable[tuple[Any, Mapping[str, Any]]]:
-    evaluation = tfma.load_eval_result(evaluation_uri)
+    with storage.local_copy(evaluation_uri) as folder:
+        evaluation = tfma.load_eval_result(str(folder))
     return itertools.filterfalse(
         lambda one: slicer_lib.is_cross_slice_key(one[0]), evaluation.slicing_metrics
     )

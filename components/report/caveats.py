@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from components.report.figures import LAST_BLESSED, Figures, finding_name
+from components.evaluator.judgement import LAST_BLESSED
+from components.report.figures import Figures, finding_name
 from components.trainer.weights import NO_WEIGHTS
 
 # With fewer, an AUC of 0.75 is uncertain by a tenth or more (Hanley and McNeil 1982).

@@ -12,6 +12,8 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.baseline_probe import report as probe_report
+from components.cross_dataset import matrix
 from components.data_gate.executor import INDEX_FILE as DATA_INDEX
 from components.evaluator import judgement as judgements
 from components.evaluator.judgement import Judgement
@@ -24,9 +26,10 @@ from components.report import dashboard, figures, model_card
 from components.report.curves import draw_curves
 from components.report.figures import Explanations, Figures, Lineage, Source
 from components.report.tfma.dashboard import render_dashboard
+from components.robustness import report as robustness_report
 from components.scorer.scores import read_scores
+from components.trainer.contract_file import CONTRACT
 from components.trainer.curves import HISTORY
-from components.trainer.export import CONTRACT
 
 JUDGEMENT = "judgement"
 SCORES = "scores"
@@ -58,7 +61,11 @@ _EVALUATIONS = {
     "Validation images": VALIDATION_EVALUATION,
 }
 # What other nodes may have written, or not.
-_OPTIONAL = {PROBE: "probe.json", MATRIX: "matrix.json", ROBUSTNESS: "robustness.json"}
+_OPTIONAL = {
+    PROBE: probe_report.INDEX_FILE,
+    MATRIX: matrix.FILE_NAME,
+    ROBUSTNESS: robustness_report.INDEX_FILE,
+}
 
 Inputs = Mapping[str, Sequence[types.Artifact]]
 

@@ -12,8 +12,6 @@ from components.plain import Plain
 from components.statistics.interval import Interval
 
 FILE_NAME = "figures.json"
-# How the judgement calls the model that was blessed before.
-LAST_BLESSED = "last blessed"
 # How Robustness calls films as they are.
 UNTOUCHED = "none"
 

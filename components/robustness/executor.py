@@ -15,14 +15,14 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components import progress
+from components import progress, storage
 from components.errors import InputError
 from components.example_gen import record
 from components.robustness import figures, report, sampling
 from components.robustness.corruptions import CORRUPTIONS, Corruption
 from components.robustness.settings import RobustnessSettings
-from components.trainer.activations import read_index
-from components.trainer.preparation import TASKS
+from components.trainer.index import read_index
+from components.trainer.tasks import TASKS
 
 EXAMPLES = "examples"
 MODEL = "model"
@@ -103,7 +103,7 @@ def _read(files: Sequence[str], sha256: Sequence[str]) -> dict[str, bytes]:
     spec = {name: tf.io.FixedLenFeature([], tf.string) for name in (record.SHA256, record.IMAGE)}
     wanted = tf.constant(sha256)
     chosen = (
-        tf.data.TFRecordDataset(list(files), compression_type="GZIP")
+        storage.read_records(files)
         .map(lambda serialized: tf.io.parse_single_example(serialized, spec))
         .filter(lambda one: tf.reduce_any(one[record.SHA256] == wanted))
     )
@@ -123,7 +123,8 @@ def _worsen(
 
 def _load(model_uri: str) -> Predict:
     """The exported model, as encoded images to probabilities, float64 [N, K]."""
-    model = tf.saved_model.load(path_utils.serving_model_path(model_uri))
+    with storage.local_copy(path_utils.serving_model_path(model_uri)) as path:
+        model = tf.saved_model.load(str(path))
 
     def predict(images: Sequence[bytes]) -> NDArray[np.float64]:
         answer = model.signatures[_SIGNATURE](image_bytes=tf.constant(images))

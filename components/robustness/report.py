@@ -1,4 +1,4 @@
-"""What the node writes, and how it is read again."""
+"""What the node writes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,3 @@ def write(uri: str, found: Robustness) -> None:
     text = json.dumps(found.model_dump(mode="json"), indent=2) + "\n"
     with fileio.open(f"{uri}/{INDEX_FILE}", "wb") as file:
         file.write(text.encode())
-
-
-def read_robustness(uri: str) -> Robustness:
-    """Read a `RobustnessReport` artifact."""
-    with fileio.open(f"{uri}/{INDEX_FILE}", "rb") as file:
-        return Robustness.model_validate_json(file.read())

@@ -12,7 +12,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from components import progress
+from components import progress, storage
+from components.errors import InputError
 from components.example_gen.split import TEST, TEST_UNSAMPLED, VALIDATION
 from components.scorer import scores
 from components.scorer.exported_model import ExportedModel, read_outputs
@@ -76,7 +77,7 @@ def _last_model(
         return model
     try:
         outputs = read_outputs(uri)
-    except FileNotFoundError as error:
+    except InputError as error:
         progress.warn(f"no comparison with the last blessed model: {error}")
         return None
     if outputs != model.outputs:
@@ -95,18 +96,18 @@ def _files(examples: types.Artifact, split: str) -> list[str]:
 
 def _records(files: Sequence[str]) -> Iterator[bytes]:
     # Read ahead of the network.
-    records = tf.data.TFRecordDataset(list(files), compression_type="GZIP").prefetch(8)
-    yield from records.as_numpy_iterator()
+    yield from storage.read_records(files).prefetch(8).as_numpy_iterator()
 
 
 def _count(files: Sequence[str]) -> int:
-    records = tf.data.TFRecordDataset(list(files), compression_type="GZIP")
-    return int(records.reduce(0, lambda n, _: n + 1))
+    return int(storage.read_records(files).reduce(0, lambda n, _: n + 1))
 
 
 def _write(rows: Iterator[tf.train.Example], folder: str, total: int, what: str) -> None:
-    fileio.makedirs(folder)
-    with tf.io.TFRecordWriter(f"{folder}/{_FILE}", "GZIP") as file:
+    with (
+        storage.local_output(folder) as local,
+        tf.io.TFRecordWriter(str(local / _FILE), "GZIP") as file,
+    ):
         for done, row in enumerate(rows, start=1):
             file.write(row.SerializeToString())
             if done % _REPORT_EVERY == 0 or done == total:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from tfx.dsl.io import fileio
 from tfx.utils import path_utils
 
+from components import storage
 from components.scorer.features import DECISION, PROBABILITY
-from components.trainer.export import CONTRACT
+from components.trainer.contract_file import read_contract_text
 
 _SIGNATURE = "serving_examples"
 
@@ -31,12 +31,13 @@ class ExportedModel:
           uri: of the Model artifact.
 
         Raises:
-          FileNotFoundError: if the exported model has no contract.
+          InputError: if the exported model has no contract.
         """
         folder = path_utils.serving_model_path(uri)
         self.outputs = read_outputs(uri)
-        # The signature alone would not keep what it computes with.
-        self._model = tf.saved_model.load(folder)
+        with storage.local_copy(folder) as path:
+            # The signature alone would not keep what it computes with.
+            self._model = tf.saved_model.load(str(path))
         self._run = self._model.signatures[_SIGNATURE]
 
     def __call__(self, examples: Sequence[bytes]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -56,10 +57,7 @@ def read_outputs(uri: str) -> tuple[str, ...]:
       uri: of the Model artifact.
 
     Raises:
-      FileNotFoundError: if the exported model has no contract.
+      InputError: if the exported model has no contract.
     """
-    path = f"{path_utils.serving_model_path(uri)}/{CONTRACT}"
-    if not fileio.exists(path):
-        raise FileNotFoundError(f"the exported model has no contract: {path}")
-    with fileio.open(path, "r") as file:
-        return tuple(output["name"] for output in json.load(file)["outputs"])
+    contract = json.loads(read_contract_text(path_utils.serving_model_path(uri)))
+    return tuple(output["name"] for output in contract["outputs"])

@@ -12,6 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tfx.dsl.io import fileio
 
+from components import storage
 from components.example_gen import record
 from components.scorer import features
 
@@ -117,7 +118,7 @@ def _read(
     spec[features.PROBABILITY] = tf.io.FixedLenFeature([outputs], tf.float32)
     if last_model:
         spec[features.LAST_PROBABILITY] = tf.io.FixedLenFeature([outputs], tf.float32)
-    records = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(_BATCH)
+    records = storage.read_records(files).batch(_BATCH)
     parsed = records.map(lambda batch: tf.io.parse_example(batch, spec))
     batches = list(parsed.as_numpy_iterator())
     return {name: np.concatenate([batch[name] for batch in batches]) for name in spec}

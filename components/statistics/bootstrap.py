@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
 from components.statistics.interval import Interval
+from components.statistics.repeated import RepeatedFigure, Times
 from components.statistics.roc import OneClassError, precision_recall_points, roc_points
 
 # Rates on the grid of a band are fractions of counts, which floats miss by less.
 _ROUNDING = 1e-9
+# Images times resamples that are counted at once: 16 MB.
+_MOST_COUNTS = 4_000_000
+_UNDEFINED = "the statistic of all images is nan"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -77,15 +82,42 @@ def patient_bootstrap(
     estimate, values, method = _resample(
         lambda images: np.asarray(statistic(images), np.float64), patients, resamples, seed
     )
-    lower, upper = _percentiles(values, level)
-    bias = values.mean() - estimate if centred else 0.0
-    return Interval(
-        estimate=float(estimate),
-        lower=float(lower - bias),
-        upper=float(upper - bias),
-        method=f"{method}, centred" if centred else method,
-        level=level,
-    )
+    return _interval(float(estimate), values, method, level, centred)
+
+
+def repeated_bootstrap(
+    figure: RepeatedFigure,
+    patients: Sequence[str] | np.ndarray,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    centred: bool = False,
+) -> Interval:
+    """`patient_bootstrap` of a figure that takes many resamples at once: the same, but faster.
+
+    Args:
+      figure: as those of `repeated`; where it is nan, the resample is left out.
+      patients: [N], of each image.
+      resamples: how many.
+      seed: of the draws.
+      level: of confidence.
+      centred: as for `patient_bootstrap`.
+
+    Raises:
+      ValueError: as `patient_bootstrap`.
+    """
+    estimate = float(figure(np.ones((len(patients), 1), np.int32))[0])
+    if np.isnan(estimate):
+        raise ValueError(_UNDEFINED)
+    draws = _draws(patients, resamples, seed)
+    at_once = max(1, _MOST_COUNTS // len(patients))
+    found = [
+        figure(np.stack(some, axis=1)) for some in iter(lambda: list(islice(draws, at_once)), [])
+    ]
+    values = np.concatenate(found)
+    defined = values[~np.isnan(values)]
+    return _interval(estimate, defined, _method(len(defined), resamples), level, centred)
 
 
 def roc_band(
@@ -184,36 +216,53 @@ def _resample(
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """The statistic of all images, [...], of the resamples, [R, ...], and how it was done."""
-    estimate = statistic(np.arange(len(patients)))
+    all_images = np.arange(len(patients))
+    estimate = statistic(all_images)
     if np.isnan(estimate).any():
-        raise ValueError("the statistic of all images is nan")
+        raise ValueError(_UNDEFINED)
     values = []
-    for images in _draws(patients, resamples, seed):
+    for times in _draws(patients, resamples, seed):
         try:
-            value = statistic(images)
+            value = statistic(np.repeat(all_images, times))
         except OneClassError:
             continue
         if not np.isnan(value).any():
             values.append(value)
-    if len(values) < resamples / 2:
-        raise ValueError(f"the statistic is undefined in {resamples - len(values)} of {resamples}")
-    method = f"bootstrap of patients, {resamples} resamples"
-    if left_out := resamples - len(values):
-        method += f", {left_out} of them undefined"
-    return estimate, np.asarray(values), method
+    return estimate, np.asarray(values), _method(len(values), resamples)
 
 
-def _draws(patients: Sequence[str] | np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Images of patients drawn with replacement, int [M] each."""
+def _draws(patients: Sequence[str] | np.ndarray, resamples: int, seed: int) -> Iterator[Times]:
+    """How often each image counts when patients are drawn with replacement: int32 [N] each."""
     names, patient_of_image = np.unique(patients, return_inverse=True)
     if len(names) < 2:
         raise ValueError("a bootstrap of patients takes two of them")
-    images = np.arange(len(patient_of_image))
     rng = np.random.default_rng(seed)
     for _ in range(resamples):
         drawn = rng.integers(len(names), size=len(names))
-        times = np.bincount(drawn, minlength=len(names))
-        yield np.repeat(images, times[patient_of_image])
+        times = np.bincount(drawn, minlength=len(names)).astype(np.int32)
+        yield times[patient_of_image]
+
+
+def _method(defined: int, resamples: int) -> str:
+    left_out = resamples - defined
+    if defined < resamples / 2:
+        raise ValueError(f"the statistic is undefined in {left_out} of {resamples}")
+    method = f"bootstrap of patients, {resamples} resamples"
+    return f"{method}, {left_out} of them undefined" if left_out else method
+
+
+def _interval(
+    estimate: float, values: np.ndarray, method: str, level: float, centred: bool
+) -> Interval:
+    lower, upper = _percentiles(values, level)
+    bias = values.mean() - estimate if centred else 0.0
+    return Interval(
+        estimate=estimate,
+        lower=float(lower - bias),
+        upper=float(upper - bias),
+        method=f"{method}, centred" if centred else method,
+        level=level,
+    )
 
 
 def _percentiles(values: np.ndarray, level: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Shares of images, and predictive values at a prevalence that is not the images' own."""
+"""Shares of images, and the predictive value at a prevalence that is not the images' own."""
 
 from __future__ import annotations
 
@@ -68,68 +68,16 @@ def ppv_at(
     Raises:
       ValueError: without images of either class; if nothing was found; for a prevalence of 0 or 1.
     """
-    return _predictive_value(
-        prevalence,
-        (true_positives, false_negatives),
-        (false_positives, true_negatives),
-        level,
-    )
-
-
-def npv_at(
-    prevalence: float,
-    *,
-    true_positives: int,
-    false_positives: int,
-    true_negatives: int,
-    false_negatives: int,
-    level: float = 0.95,
-) -> Interval:
-    """The negative predictive value where the finding is as frequent as stated.
-
-        NPV = spec * (1 - prev) / (spec * (1 - prev) + (1 - sens) * prev)
-
-    It is the PPV of the absence of the finding, and so is its interval: see `ppv_at`.
-
-    Args:
-      prevalence: of the finding, in (0, 1).
-      true_positives: images with the finding, found.
-      false_positives: images without, found.
-      true_negatives: images without, not found.
-      false_negatives: images with, not found.
-      level: of confidence.
-
-    Raises:
-      ValueError: without images of either class; if all were found; for a prevalence of 0 or 1.
-    """
-    return _predictive_value(
-        1 - prevalence,
-        (true_negatives, false_positives),
-        (false_negatives, true_positives),
-        level,
-    )
-
-
-def _predictive_value(
-    prevalence: float, with_it: tuple[int, int], without: tuple[int, int], level: float
-) -> Interval:
-    """The share of images with it, of those called so.
-
-    Args:
-      prevalence: of it.
-      with_it: images with it that were called so, and that were not.
-      without: images without it that were called so, and that were not.
-      level: of confidence.
-    """
+    with_it, without = (true_positives, false_negatives), (false_positives, true_negatives)
     if not 0 < prevalence < 1:
         raise ValueError(f"a prevalence of {prevalence:g} leaves nothing to predict")
     if not (sum(with_it) and sum(without)):
-        raise ValueError("predictive values take images with and without the finding")
-    if not (with_it[0] or without[0]):
-        raise ValueError("no image was called so")
+        raise ValueError("a predictive value takes images with and without the finding")
+    if not (true_positives or false_positives):
+        raise ValueError("no image was called positive")
     deviate = float(ndtri((1 + level) / 2))
-    called, called_wrongly = with_it[0] / sum(with_it), without[0] / sum(without)
-    true, false = called * prevalence, called_wrongly * (1 - prevalence)
+    true = true_positives / sum(with_it) * prevalence
+    false = false_positives / sum(without) * (1 - prevalence)
     estimate = true / (true + false)
     adjusted = not all((*with_it, *without))
     lower, upper = _logit_interval(
@@ -154,7 +102,7 @@ def _logit_interval(
 ) -> tuple[float, float]:
     """Ends of the interval, with that many images added to each of the four counts.
 
-    The odds are called / called_wrongly * prevalence / (1 - prevalence), and the variance of the
+    The odds are sens / (1 - spec) * prevalence / (1 - prevalence), and the variance of the
     logarithm of a share p of n images is (1 - p) / (p n).
     """
     found, missed = (count + added for count in with_it)

@@ -239,39 +239,6 @@ def compare_aucs(
     return _normal(difference, variance, level)
 
 
-def compare_independent_aucs(
-    labels: np.ndarray,
-    scores: np.ndarray,
-    other_labels: np.ndarray,
-    other_scores: np.ndarray,
-    level: float = 0.95,
-) -> Comparison:
-    """The AUC on some images minus that on others, which show other patients.
-
-    The variances add up; where one is 0 or undefined, see `_from_parts`.
-
-    Args:
-      labels: int [N], 0 or 1.
-      scores: float [N].
-      other_labels: int [M], 0 or 1.
-      other_scores: float [M].
-      level: of confidence.
-
-    Raises:
-      OneClassError: if either images are without a positive, or a negative.
-      ValueError: if a score is nan.
-    """
-    placements = _placements(labels, scores)
-    other_placements = _placements(other_labels, other_scores)
-    variance, other_variance = _variance(*placements), _variance(*other_placements)
-    if not (variance and other_variance):
-        return _from_parts(
-            auc_interval(labels, scores, level), auc_interval(other_labels, other_scores, level)
-        )
-    difference = _area(*placements) - _area(*other_placements)
-    return _normal(difference, variance + other_variance, level)
-
-
 def _normal(difference: float, variance: float, level: float) -> Comparison:
     """A difference that is normally distributed; without a variance there is none."""
     deviation = math.sqrt(variance)

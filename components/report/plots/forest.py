@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from components.evaluator.judgement import SlicePerformance
+from components.evaluator.judgement import LAST_BLESSED, SlicePerformance
 from components.report.figures import (
-    LAST_BLESSED,
     Figures,
     auc_of,
     best_auc,

@@ -14,6 +14,7 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.slicer import slicer_lib
 from tensorflow_model_analysis.view import util
 
+from components import storage
 from components.evaluator.results import slice_name
 from components.example_gen import record
 
@@ -86,7 +87,8 @@ def load_evaluation(uri: str) -> Evaluation:
     Args:
       uri: of a ModelEvaluation artifact.
     """
-    result = tfma.load_eval_result(uri)
+    with storage.local_copy(uri) as folder:
+        result = tfma.load_eval_result(str(folder))
     slices = [
         Slice(_name(key), _named_classes(metrics))
         for key, metrics in _in_order(result.slicing_metrics)

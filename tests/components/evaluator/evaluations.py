@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,12 @@ from tfx.types import artifact_utils, standard_artifacts
 from components.evaluator.eval_config import build_eval_config
 from components.evaluator.settings import EvaluatorSettings
 from components.example_gen.record import Labels
+
+IN_MEMORY = (
+    "--direct_running_mode=in_memory",
+    "--direct_num_workers=1",
+    "--sdk_container_image=cxr",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +56,9 @@ def evaluate(
     settings: EvaluatorSettings,
     gated: Iterable[str],
     labels: Labels = "pneumonia",
+    flags: Sequence[str] = IN_MEMORY,
 ) -> Evaluation:
-    """Evaluate scores as the pipeline does."""
+    """Evaluate scores as the pipeline does, with flags for Beam."""
     split = folder / "scores" / "Split-test"
     split.mkdir(parents=True)
     with tf.io.TFRecordWriter(str(split / "data_tfrecord-00000-of-00001.gz"), "GZIP") as writer:
@@ -66,7 +73,7 @@ def evaluate(
     evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
     evaluation.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
     context = base_beam_executor.BaseBeamExecutor.Context(
-        beam_pipeline_args=["--direct_running_mode=in_memory", "--direct_num_workers=1"],
+        beam_pipeline_args=list(flags),
         tmp_dir=str(folder / "tmp"),
         unique_id="1",
     )

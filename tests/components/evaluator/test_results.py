@@ -72,16 +72,10 @@ def to_example(row: Mapping[Any, Any]) -> tf.train.Example:
     return scored_example(row["label"], row["score"], int(row["score"] >= THRESHOLD), features)
 
 
-@pytest.fixture(scope="module", params=["none", pytest.param("jackknife", marks=pytest.mark.slow)])
-def evaluated(tmp_path_factory: pytest.TempPathFactory, request: Any) -> Evaluated:
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
     cases = draw_cases()
-    settings = EvaluatorSettings(
-        slices=SLICES,
-        min_auc=FLOORS,
-        max_gap=MAX_GAP,
-        min_gap_images=10,
-        confidence_intervals=request.param,
-    )
+    settings = EvaluatorSettings(slices=SLICES, min_auc=FLOORS, max_gap=MAX_GAP, min_gap_images=10)
     folder = tmp_path_factory.mktemp("evaluation")
     examples = map(to_example, cases.to_dict("records"))
     return Evaluated(evaluate(folder, examples, settings, FLOORS), cases)
@@ -192,6 +186,37 @@ def test_where_nothing_can_be_compared_there_is_no_gap_to_refuse(evaluated: Eval
     assert {one.feature for one in undefined} == {"etiology"}
     assert {one.aucs for one in undefined} == {(None, None)}
     assert not any(one.refused for one in undefined)
+
+
+def figures_of(one: SliceResult) -> dict[str, float]:
+    figures = dataclasses.asdict(one)
+    del figures["slice"]
+    return figures
+
+
+@pytest.mark.slow
+def test_confidence_intervals_of_tfma_change_no_figure(
+    evaluated: Evaluated, slices: list[SliceResult], tmp_path: Path
+) -> None:
+    settings = EvaluatorSettings(
+        slices=(),
+        min_auc=FLOORS,
+        max_gap={"nih": MAX_GAP["nih"]},
+        min_gap_images=10,
+        confidence_intervals="jackknife",
+    )
+    examples = map(to_example, evaluated.cases.to_dict("records"))
+
+    uri = evaluate(tmp_path, examples, settings, FLOORS).uri
+
+    assert "boundedValue" in str(tfma.load_eval_result(uri).slicing_metrics)
+    without = {one.name: figures_of(one) for one in slices}
+    found = results.load_slices(uri)
+    assert len(found) == 5
+    for one in found:
+        assert figures_of(one) == pytest.approx(without[one.name])
+    (gap,) = results.load_gaps(uri)
+    assert gap.gap == pytest.approx(results.load_gaps(evaluated.evaluation.uri)[0].gap)
 
 
 def unfair_cases(women: int) -> pd.DataFrame:

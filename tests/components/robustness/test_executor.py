@@ -12,8 +12,9 @@ import components
 from components import progress
 from components.errors import InputError
 from components.example_gen import record
-from components.robustness import executor, report
+from components.robustness import executor
 from components.robustness.corruptions import CORRUPTIONS
+from components.robustness.figures import Robustness
 from components.robustness.settings import RobustnessSettings
 from tests import examples
 from tests.components.trainer.samples import write_records
@@ -76,7 +77,7 @@ def run(root, records, export=export_tiny_model, labels="pneumonia", **settings)
             "code": "x",
         },
     )
-    return report.read_robustness(written.uri)
+    return Robustness.model_validate_json((root / "report" / "robustness.json").read_bytes())
 
 
 @pytest.fixture(scope="module")

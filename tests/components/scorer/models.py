@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfx.types import standard_artifacts
 
 from components.example_gen import record
-from components.trainer.export import CONTRACT
+from components.trainer.contract_file import CONTRACT
 
 THRESHOLD = 0.5
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfx.types import artifact_utils, standard_artifacts
 
 from components import progress
+from components.errors import InputError
 from components.example_gen import record
 from components.scorer import executor
 from components.scorer.scores import Scores, read_scores
@@ -189,7 +190,7 @@ def test_a_last_model_that_is_gone_is_left_out(tmp_path: Path, told: list[str]) 
 def test_a_model_without_a_contract_cannot_be_scored(tmp_path: Path) -> None:
     model = model_artifact(tmp_path / "model")
     (tmp_path / "model/Format-Serving/assets.extra/model_contract.json").unlink()
-    with pytest.raises(FileNotFoundError, match="no contract"):
+    with pytest.raises(InputError, match=r"no contract.*train the model again"):
         run(tmp_path, model)
 
 

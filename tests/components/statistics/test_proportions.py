@@ -1,8 +1,6 @@
-"""Shares and predictive values, against published figures and on their edges."""
+"""Shares and the predictive value, against published figures and on their edges."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.statistics.interval import Interval
-from components.statistics.proportions import npv_at, ppv_at, wilson
+from components.statistics.proportions import ppv_at, wilson
 
 # The 70-gene signature and metastasis, of Mercaldo, Lau and Zhou (2007).
 SIGNATURE = {
@@ -69,46 +67,36 @@ def test_no_share(successes: int, total: int) -> None:
         wilson(successes, total)
 
 
-# --- Predictive values -----------------------------------------------------------------------
+# --- The predictive value --------------------------------------------------------------------
 
 
-def test_predictive_values_of_mercaldo_lau_and_zhou() -> None:
+def test_the_predictive_value_of_mercaldo_lau_and_zhou() -> None:
     # As computed by the R package CIfinder, "zhou", on the logit scale.
-    ppv, npv = ppv_at(0.07, **SIGNATURE), npv_at(0.07, **SIGNATURE)
+    ppv = ppv_at(0.07, **SIGNATURE)
 
     assert ppv.estimate == pytest.approx(0.2010444)
     assert ends(ppv) == pytest.approx((0.1331384, 0.2919216), abs=1e-6)
-    assert npv.estimate == pytest.approx(0.9909508)
-    assert ends(npv) == pytest.approx((0.9734141, 0.9969560), abs=1e-6)
-    assert ppv.method == npv.method == "Mercaldo"
+    assert ppv.method == "Mercaldo"
 
 
 def test_without_a_false_positive() -> None:
     # Likewise, with continuity correction; the estimate is the plain one here.
     counts = SIGNATURE | {"false_positives": 0, "true_negatives": 44}
-    ppv, npv = ppv_at(0.07, **counts), npv_at(0.07, **counts)
+    ppv = ppv_at(0.07, **counts)
 
     assert (ppv.estimate, ppv.upper, ppv.method) == (1, 1, "Mercaldo, adjusted")
     assert ppv.lower == pytest.approx(0.2886800, abs=1e-6)
-    assert npv.estimate == pytest.approx(0.9934025)
-    assert ends(npv) == pytest.approx((0.9772354, 0.9955563), abs=1e-6)
 
 
 def test_at_the_prevalence_of_the_images_it_is_the_share_of_those_called_so() -> None:
-    ppv, npv = ppv_at(34 / 78, **SIGNATURE), npv_at(34 / 78, **SIGNATURE)
-
-    assert ppv.estimate == pytest.approx(31 / 43)
-    assert npv.estimate == pytest.approx(32 / 35)
+    assert ppv_at(34 / 78, **SIGNATURE).estimate == pytest.approx(31 / 43)
 
 
-@pytest.mark.parametrize("predictive_value", [ppv_at, npv_at])
-def test_a_predictive_value_follows_the_prevalence(
-    predictive_value: Callable[..., Interval],
-) -> None:
-    values = [predictive_value(p, **SIGNATURE) for p in (0.001, 0.01, 0.1, 0.5, 0.9)]
+def test_it_follows_the_prevalence() -> None:
+    values = [ppv_at(p, **SIGNATURE) for p in (0.001, 0.01, 0.1, 0.5, 0.9)]
 
     estimates = [value.estimate for value in values]
-    assert estimates == sorted(estimates, reverse=predictive_value is npv_at)
+    assert estimates == sorted(estimates)
     assert all(0 < v.lower < v.estimate < v.upper < 1 for v in values)
 
 
@@ -126,18 +114,14 @@ def test_an_interval_holds_its_estimate_on_every_edge(
         "true_negatives": true_negatives,
         "false_negatives": false_negatives,
     }
-    for predictive_value, called in (
-        (ppv_at, true_positives + false_positives),
-        (npv_at, true_negatives + false_negatives),
-    ):
-        if not called:
-            with pytest.raises(ValueError, match="called so"):
-                predictive_value(prevalence, **counts)
-            continue
-        interval = predictive_value(prevalence, **counts)
-        assert 0 <= interval.lower <= interval.estimate <= interval.upper <= 1
-        assert interval.lower < interval.upper
-        assert interval.method == ("Mercaldo" if all(counts.values()) else "Mercaldo, adjusted")
+    if not true_positives + false_positives:
+        with pytest.raises(ValueError, match="called positive"):
+            ppv_at(prevalence, **counts)
+        return
+    interval = ppv_at(prevalence, **counts)
+    assert 0 <= interval.lower <= interval.estimate <= interval.upper <= 1
+    assert interval.lower < interval.upper
+    assert interval.method == ("Mercaldo" if all(counts.values()) else "Mercaldo, adjusted")
 
 
 def test_nineteen_of_twenty_intervals_hold_the_predictive_value() -> None:
@@ -168,9 +152,6 @@ def test_nineteen_of_twenty_intervals_hold_the_predictive_value() -> None:
         ({"prevalence": 1.0}, "leaves nothing"),
     ],
 )
-@pytest.mark.parametrize("predictive_value", [ppv_at, npv_at])
-def test_what_predicts_nothing(
-    predictive_value: Callable[..., Interval], changes: dict[str, float], message: str
-) -> None:
+def test_what_predicts_nothing(changes: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        predictive_value(**{"prevalence": 0.1, **SIGNATURE, **changes})
+        ppv_at(**{"prevalence": 0.1, **SIGNATURE, **changes})
