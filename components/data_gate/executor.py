@@ -16,8 +16,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from components import progress
-from components.data_gate import comparison, made_by, problems, report, slices
+from components import progress, storage
+from components.data_gate import comparison, made_by, notes, problems, report, slices
 from components.data_gate.comparators import SCHEMA_FILE
 from components.data_gate.problems import Anomaly
 from components.data_gate.settings import DataGateSettings
@@ -69,7 +69,7 @@ class DataReportExecutor(base_executor.BaseExecutor):
             anomalies=anomalies,
             comparisons=comparisons,
             problems=problems.find_problems(ingest, anomalies, comparisons, settings),
-            notes=problems.find_notes(ingest, comparisons, settings),
+            notes=notes.find_notes(ingest, comparisons, settings),
             settings=settings,
         )
         folder = artifact_utils.get_single_uri(output_dict[REPORT])
@@ -149,7 +149,8 @@ def _changed_since(
 
 
 def _read_split(folder: str, split: str) -> dict[str, Statistics]:
-    return slices.by_dataset(tfdv.load_stats_binary(_statistics_file(folder, split)))
+    with storage.local_copy(_statistics_file(folder, split)) as file:
+        return slices.by_dataset(tfdv.load_stats_binary(str(file)))
 
 
 def _statistics_file(folder: str, split: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import markupsafe
 
 from components import page
-from components.data_gate import facets, made_by, problems, tables
+from components.data_gate import account, facets, made_by, tables
 from components.data_gate.distance import Comparison, Distance, Kind
 from components.data_gate.problems import Anomaly, Problem
 from components.data_gate.settings import DataGateSettings
@@ -79,10 +79,10 @@ def render_html(report: Report) -> str:
         anomalies=report.anomalies,
         settings=report.settings,
         class_names=report.ingest["class_names"],
-        published=problems.is_published(report.ingest),
+        published=account.is_published(report.ingest),
         splits=report.ingest["splits"] | report.ingest["unsampled"],
-        quarantined_share=problems.quarantined_share,
-        bad_rows_share=problems.bad_rows_share,
+        quarantined_share=account.quarantined_share,
+        bad_rows_share=account.bad_rows_share,
         differences=_differences(report.comparisons),
         expected=_expected(report.comparisons),
         numbers=_rows(report.statistics, tables.numbers),

@@ -54,7 +54,7 @@ def _allow(feature: schema_pb2.Feature, values: Iterable[str]) -> None:
 
 
 @tfx.dsl.components.component
-def CuratedSchema(  # noqa: N802 (a component, made by a function)
+def CuratedSchema(
     schema: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Schema],
     text: tfx.dsl.components.Parameter[str],
 ) -> None:

@@ -14,6 +14,8 @@ from tfx.types import standard_artifacts
 from tfx_bsl.coders import example_coder
 
 from components.data_gate import comparators
+from components.data_gate.comparators import Measure
+from components.data_gate.distance import Comparison, Distance, Kind
 from components.data_gate.tables import Statistics
 from components.example_gen import example, record
 
@@ -137,6 +139,35 @@ def account(counts: Mapping[str, Mapping[str, tuple[int, int]]]) -> dict[str, An
         "duplicates": {"exact": {"groups": 0, "files": 0}, "near": {"groups": 0, "files": 0}},
         "leakage": {"patients": 0, "exact_duplicates": 0, "near_duplicates": 0},
     }
+
+
+def comparison(
+    kind: Kind = Kind.SKEW, value: float = 0.28, gated: bool = True, dataset: str = "pediatric"
+) -> Comparison:
+    """Train against test, or against the last run, of which two features may be too far off."""
+    images = (3500, 820) if gated else (3500, 82)
+    distances = (
+        Distance("image/mean", Measure.DIVERGENCE, 0.02, 0.15, images, gated),
+        Distance("image/p01", Measure.DIVERGENCE, value, 0.15, images, gated),
+        Distance("sex", Measure.SHARE, value + 0.2, 0.2, images, gated),
+    )
+    second = "test" if kind is Kind.SKEW else "last run's train"
+    return Comparison(kind, dataset, "train", second, images, gated, distances)
+
+
+# What was compared with an earlier run.
+SAME = [comparison(Kind.DRIFT, 0.0, dataset=name) for name in ("pediatric", "nih")]
+
+
+def label_all(ingest: dict[str, Any], **counts: int) -> dict[str, Any]:
+    """The same data as the ingest tells of it where all findings are labels."""
+    names = ["no finding", "any finding"]
+    ingest |= {"labels": "findings", "class_names": names}
+    for own in ingest["splits"].values():
+        for one in own.values():
+            one["classes"] = dict(zip(names, one["classes"].values(), strict=True))
+            one["findings"] = {"Mass": 1, "Hernia": 1, "Pneumonia": 1} | counts
+    return ingest
 
 
 @tfx.dsl.components.component

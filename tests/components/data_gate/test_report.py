@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components.data_gate import comparators, facets, problems, report
+from components.data_gate import comparators, facets, notes, problems, report
 from components.data_gate.comparison import compare
 from components.data_gate.problems import Anomaly
 from components.data_gate.report import Report
@@ -66,7 +66,7 @@ def faulty(statistics: dict[str, dict[str, Statistics]]) -> Report:
         anomalies=anomalies,
         comparisons=comparisons,
         problems=problems.find_problems(ingest, anomalies, comparisons, SETTINGS),
-        notes=problems.find_notes(ingest, comparisons, SETTINGS),
+        notes=notes.find_notes(ingest, comparisons, SETTINGS),
         settings=SETTINGS,
     )
 
