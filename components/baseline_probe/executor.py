@@ -11,7 +11,7 @@ from tfx.types import artifact_utils
 
 from components.baseline_probe import features, probe, report
 from components.example_gen.split import SPLITS
-from components.trainer.preparation import TASKS
+from components.trainer.tasks import TASKS
 
 EXAMPLES = "examples"
 REPORT = "report"

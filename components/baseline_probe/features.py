@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from components import progress
+from components import progress, storage
 from components.errors import InputError
 from components.example_gen import record
 from components.transform import preprocessing
@@ -80,7 +80,7 @@ def measure(files: Sequence[str], label: str, outputs: int, image_size: int, wha
     Raises:
       InputError: if there is no image.
     """
-    records = tf.data.TFRecordDataset(list(files), compression_type="GZIP")
+    records = storage.read_records(files)
     total = int(records.reduce(0, lambda n, _: n + 1))
     if not total:
         raise InputError(

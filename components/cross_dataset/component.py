@@ -12,6 +12,7 @@ from tfx.types import component_spec, standard_artifacts
 
 from components.cross_dataset import executor
 from components.cross_dataset.artifacts import CrossDatasetReport
+from components.trainer.artifacts import Activations
 
 
 class CrossDatasetMatrixSpec(component_spec.ComponentSpec):
@@ -25,6 +26,7 @@ class CrossDatasetMatrixSpec(component_spec.ComponentSpec):
         executor.HYPERPARAMETERS: component_spec.ChannelParameter(
             type=standard_artifacts.HyperParameters, optional=True
         ),
+        executor.ACTIVATIONS: component_spec.ChannelParameter(type=Activations, optional=True),
     }
     OUTPUTS = {executor.REPORT: component_spec.ChannelParameter(type=CrossDatasetReport)}
     PARAMETERS = {
@@ -36,8 +38,8 @@ class CrossDatasetMatrixSpec(component_spec.ComponentSpec):
 class CrossDatasetMatrix(base_component.BaseComponent):
     """Trains a head on each dataset and one on all of them, and tests each on every dataset.
 
-    It takes the embeddings that the Trainer left in its cache, and computes those of the test
-    images alone: run it after the Trainer.
+    It takes the embeddings that the Embedder left, or the Trainer in its cache, and computes those
+    of the test images alone: run it after the Trainer.
 
     ```python
     cross_dataset = CrossDatasetMatrix(
@@ -62,6 +64,7 @@ class CrossDatasetMatrix(base_component.BaseComponent):
         examples: types.BaseChannel,
         transform_graph: types.BaseChannel,
         hyperparameters: types.BaseChannel | None = None,
+        activations: types.BaseChannel | None = None,
         *,
         trainer: Mapping[str, Any],
         code: str = "",
@@ -72,6 +75,7 @@ class CrossDatasetMatrix(base_component.BaseComponent):
           examples: an `Examples` channel that follows the record of ExampleGen.
           transform_graph: a `TransformGraph` channel.
           hyperparameters: a `HyperParameters` channel of the Tuner, where the Trainer has one.
+          activations: an `Activations` channel of the Embedder, where there is one.
           trainer: as in the Trainer's `custom_config`: `settings`, `labels`, `image_size`, and
             `preprocessing`, the digest of Transform's source. The node refuses `findings` as
             labels.
@@ -82,6 +86,7 @@ class CrossDatasetMatrix(base_component.BaseComponent):
                 examples=examples,
                 transform_graph=transform_graph,
                 hyperparameters=hyperparameters,
+                activations=activations,
                 report=types.Channel(type=CrossDatasetReport),
                 trainer=json.dumps(dict(trainer), sort_keys=True),
                 code=code,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -13,6 +14,7 @@ from tfx.utils import io_utils
 
 from components.cross_dataset import heads, report
 from components.cross_dataset.matrix import FILE_NAME
+from components.storage import local_copy
 from components.trainer import devices
 from components.trainer.hyperparameters import with_hyperparameters
 from components.trainer.settings import TrainerSettings
@@ -20,6 +22,7 @@ from components.trainer.settings import TrainerSettings
 EXAMPLES = "examples"
 TRANSFORM_GRAPH = "transform_graph"
 HYPERPARAMETERS = "hyperparameters"
+ACTIVATIONS = "activations"
 REPORT = "report"
 TRAINER = "trainer"
 CODE = "code"
@@ -49,12 +52,16 @@ class Executor(base_executor.BaseExecutor):
                 settings, read_hyperparameters(artifact_utils.get_single_uri(found))
             )
         devices.prepare(settings.devices)
-        matrix = heads.measure(
-            settings,
-            config,
-            artifact_utils.get_single_uri(input_dict[EXAMPLES]),
-            artifact_utils.get_single_uri(input_dict[TRANSFORM_GRAPH]),
-        )
+        with contextlib.ExitStack() as stack:
+            if embedded := input_dict.get(ACTIVATIONS):
+                uri = artifact_utils.get_single_uri(embedded)
+                config[ACTIVATIONS] = str(stack.enter_context(local_copy(uri)))
+            matrix = heads.measure(
+                settings,
+                config,
+                artifact_utils.get_single_uri(input_dict[EXAMPLES]),
+                artifact_utils.get_single_uri(input_dict[TRANSFORM_GRAPH]),
+            )
         folder = artifact_utils.get_single_uri(output_dict[REPORT])
         contents = {
             FILE_NAME: matrix.model_dump_json(indent=2) + "\n",

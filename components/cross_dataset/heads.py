@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components import progress
+from components import progress, storage
 from components.cross_dataset.matrix import Cell, Matrix, Pooled, Row, measure_cell, pool
 from components.errors import InputError
 from components.example_gen.split import TEST, TRAIN, VALIDATION
-from components.trainer.activations import Index
 from components.trainer.batches import Split
 from components.trainer.imbalance import TrainingError, balance
+from components.trainer.index import Index
+from components.trainer.network import build_network
 from components.trainer.outputs import Output, fit_outputs
-from components.trainer.preparation import TASKS, Prepared, build_network, open_preparation
+from components.trainer.preparation import Prepared, open_preparation
 from components.trainer.settings import TrainerSettings
+from components.trainer.tasks import TASKS
 from components.trainer.training import Workplace, predict_logits, train_head
 
 (_FINDING,) = TASKS["pneumonia"].outputs
@@ -38,8 +40,8 @@ def measure(
 
     Args:
       settings: of the Trainer.
-      config: as the Trainer has it: `labels`, `image_size`, and `preprocessing`, the digest of
-        Transform's source.
+      config: as the Trainer has it: `labels`, `image_size`, `preprocessing`, the digest of
+        Transform's source, and `activations`, the folder of what the Embedder left, if it did.
       examples: URI of the Examples.
       transform_graph: URI of what Transform wrote.
 
@@ -53,8 +55,8 @@ def measure(
             "cross_dataset.enabled out"
         )
     network = build_network(settings, config["image_size"])
-    with tempfile.TemporaryDirectory() as scratch:
-        preparation = open_preparation(network, settings, config, transform_graph, Path(scratch))
+    with tempfile.TemporaryDirectory() as scratch, storage.local_copy(transform_graph) as graph:
+        preparation = open_preparation(network, settings, config, str(graph), Path(scratch))
         train, validation, test = (
             preparation.split(name, [f"{examples}/Split-{name}/*"], views=name == TRAIN)
             for name in (TRAIN, VALIDATION, TEST)

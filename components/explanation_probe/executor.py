@@ -15,7 +15,7 @@ from components.explanation_probe.measuring import measure
 from components.explanation_probe.network import Network
 from components.explanation_probe.settings import ExplanationProbeSettings
 from components.trainer.exported_classifier import load_classifier, read_contract
-from components.trainer.preparation import TASKS
+from components.trainer.tasks import TASKS
 
 EXAMPLES = "examples"
 MODEL = "model"
@@ -26,6 +26,7 @@ CODE = "code"
 
 # What a model of one finding tells, as boxes name it.
 _PNEUMONIA = "Pneumonia"
+_FINDINGS = "explanation_probe.findings"
 
 
 class Executor(base_executor.BaseExecutor):
@@ -43,9 +44,9 @@ class Executor(base_executor.BaseExecutor):
         several = len(TASKS[exec_properties[LABELS]].outputs) > 1
         network = Network(load_classifier(uri), read_contract(uri))
         outputs = (
-            {finding: network.contract.output(finding) for finding in settings.findings}
+            {finding: network.contract.output(finding, _FINDINGS) for finding in settings.findings}
             if several
-            else {_PNEUMONIA: network.contract.output()}
+            else {_PNEUMONIA: network.contract.output("", _FINDINGS)}
         )
         files = {split: _files(input_dict[EXAMPLES], split) for split in SPLITS}
         found, rows = measure(network, outputs, files, settings)

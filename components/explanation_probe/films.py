@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from components import storage
 from components.example_gen import record
 from components.explanation_probe.boxes import Box
 from components.explanation_probe.localisation import BoxedFilm
@@ -64,7 +65,7 @@ def list_films(files: Mapping[str, Sequence[str]]) -> list[Film]:
     }
     found = []
     for split, paths in files.items():
-        batches = _records(paths).batch(_RECORDS_AT_ONCE)
+        batches = storage.read_records(paths).batch(_RECORDS_AT_ONCE)
         for batch in batches.map(lambda one: tf.io.parse_example(one, spec)):
             columns = {
                 name: value.to_list() if isinstance(value, tf.RaggedTensor) else value.numpy()
@@ -95,7 +96,7 @@ def read_images(
     spec = {name: tf.io.FixedLenFeature([], tf.string) for name in (record.SHA256, record.IMAGE)}
     names = tf.constant(sorted(wanted))
     chosen = (
-        _records([path for paths in files.values() for path in paths])
+        storage.read_records([path for paths in files.values() for path in paths])
         .map(lambda serialized: tf.io.parse_single_example(serialized, spec))
         .filter(lambda film: tf.reduce_any(film[record.SHA256] == names))
         .batch(_BATCH)
@@ -109,10 +110,6 @@ def read_images(
     )
     for names_of_batch, images in chosen.as_numpy_iterator():
         yield [name.decode() for name in names_of_batch], images
-
-
-def _records(files: Sequence[str]) -> tf.data.Dataset:
-    return tf.data.TFRecordDataset(list(files), compression_type="GZIP")
 
 
 def _film(row: Mapping[str, Any], split: str) -> Film:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
 
 from components.errors import InputError
+from components.trainer.contract_file import find_output
+
+_SETTING = "grad_cam.finding, or --finding"
 
 RETRAIN = "train the model again, so that it is exported with explanations"
 
@@ -55,7 +57,9 @@ class ModelContract:
         """
         try:
             contract = json.loads(text)
-            number = _find([output["name"] for output in contract["outputs"]], finding)
+            number = find_output(
+                [output["name"] for output in contract["outputs"]], finding, _SETTING
+            )
             output = contract["outputs"][number]
             explanation = contract["explanation"]
             rows, columns = explanation["grid"]
@@ -76,20 +80,6 @@ class ModelContract:
             raise
         except (TypeError, IndexError, ValueError) as error:
             raise InputError(f"the model contract cannot be read: {error}: {RETRAIN}") from error
-
-
-def _find(names: Sequence[str], finding: str) -> int:
-    if not finding and len(names) != 1:
-        raise InputError(
-            f"which finding is to be explained? The model has {', '.join(names)}: choose one by "
-            "grad_cam.finding, or --finding"
-        )
-    if finding and finding not in names:
-        raise InputError(
-            f"grad_cam.finding, or --finding: the model has no output {finding!r}; it has "
-            f"{', '.join(names)}"
-        )
-    return names.index(finding) if finding else 0
 
 
 def _words(finding: str) -> tuple[str, str]:

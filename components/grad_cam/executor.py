@@ -66,7 +66,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             Explain(
                 model=model,
                 contract=contract,
-                finding=exec_properties[FINDING],
+                finding=finding,
                 folder=folder,
                 chosen={
                     (one.case.sha256, one.case.filename): number

@@ -10,9 +10,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tfx.dsl.io import fileio
 
+from components import storage
 from components.errors import InputError
 from components.grad_cam.contract import RETRAIN, ModelContract
-from components.trainer.export import CONTRACT
+from components.trainer.contract_file import read_contract_text
 
 SIGNATURE = "explain"
 
@@ -30,8 +31,9 @@ class ExplainingModel:
         Raises:
           InputError: if it has no signature `explain`.
         """
-        # The signature alone would not keep what it computes with.
-        self._model = tf.saved_model.load(folder)
+        with storage.local_copy(folder) as path:
+            # The signature alone would not keep what it computes with.
+            self._model = tf.saved_model.load(str(path))
         if SIGNATURE not in self._model.signatures:
             raise InputError(f"{folder} has no signature {SIGNATURE}: {RETRAIN}")
         self._run = self._model.signatures[SIGNATURE]
@@ -55,11 +57,7 @@ def read_contract(folder: str, finding: str = "") -> ModelContract:
     Raises:
       InputError: if there is none, or it cannot be read, see `ModelContract.from_json`.
     """
-    path = f"{folder}/{CONTRACT}"
-    if not fileio.exists(path):
-        raise InputError(f"the exported model has no contract: {path}")
-    with fileio.open(path, "r") as file:
-        return ModelContract.from_json(file.read(), finding)
+    return ModelContract.from_json(read_contract_text(folder), finding)
 
 
 def digest(folder: str) -> str:

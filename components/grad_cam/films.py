@@ -70,7 +70,7 @@ class ExplainedFilm:
     heatmap: Sequence[Sequence[float]]
     peak: float
     place: str
-    boxes: Sequence[tuple[float, float, float, float]]
+    boxes: Sequence[Box]
     details: Mapping[str, Sequence[str]]
 
 

@@ -17,12 +17,12 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
-from components import progress
+from components import progress, storage
 from components.infra_canary import questions, runner
 from components.infra_canary.asking import Subject, ask
 from components.infra_canary.settings import InfraCanarySettings
 from components.infra_canary.trial import FILE_NAME, Check, Trial
-from components.trainer.export import CONTRACT
+from components.trainer.contract_file import CONTRACT
 from serving.golden import read_films, read_golden
 
 SETTINGS = "settings"
@@ -43,7 +43,11 @@ class Executor(infra_validator.Executor):
         """Run the node, see `InfraCanary`."""
         self._settings = InfraCanarySettings.model_validate_json(exec_properties[SETTINGS])
         self._trial = Trial(server="none", checks=())
-        super().Do(input_dict, output_dict, _as_tfx_knows_them(self._settings))
+        with (
+            storage.scratch() as self._scratch,
+            storage.on_local_paths(inputs=input_dict[standard_component_specs.MODEL_KEY]),
+        ):
+            super().Do(input_dict, output_dict, _as_tfx_knows_them(self._settings))
         blessing = artifact_utils.get_single_instance(
             output_dict[standard_component_specs.BLESSING_KEY]
         )
@@ -54,6 +58,11 @@ class Executor(infra_validator.Executor):
         blessing.set_string_custom_property("refused_because", reasons)
         for check in self._trial.refused_by:
             progress.warn(f"infra canary, {check.name}: {check.sentence}")
+
+    def _get_tmp_dir(self) -> str:
+        # The server is started on a copy there.
+        found = super()._get_tmp_dir()
+        return str(self._scratch) if storage.is_remote(found) else found
 
     def _ValidateWithRetry(self, *args: Any, **kwargs: Any) -> bool:
         # A server that does not come up is started again; an answer is asked for once.

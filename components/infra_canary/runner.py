@@ -40,7 +40,7 @@ class EmbeddedRunner(BaseModelServerRunner):
     def __repr__(self) -> str:
         return "the embedded server"
 
-    def Start(self) -> None:  # noqa: N802
+    def Start(self) -> None:
         """Start the process."""
         paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
@@ -51,7 +51,7 @@ class EmbeddedRunner(BaseModelServerRunner):
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         )
 
-    def WaitUntilRunning(self, deadline: float) -> None:  # noqa: N802
+    def WaitUntilRunning(self, deadline: float) -> None:
         """Wait for its port, which it prints.
 
         Raises:
@@ -68,7 +68,7 @@ class EmbeddedRunner(BaseModelServerRunner):
             raise error_types.JobAborted(f"the server ended while it loaded: {self.ending()}")
         self._endpoint = f"127.0.0.1:{int(port)}"
 
-    def GetEndpoint(self) -> str:  # noqa: N802
+    def GetEndpoint(self) -> str:
         """Host and port of gRPC."""
         assert self._endpoint, "the server does not run yet"
         return self._endpoint
@@ -83,7 +83,7 @@ class EmbeddedRunner(BaseModelServerRunner):
             return ""
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
-    def Stop(self) -> None:  # noqa: N802
+    def Stop(self) -> None:
         """Let it finish; end it if it does not, or has not come so far as to serve."""
         if self._process is None:
             return
@@ -100,7 +100,7 @@ class EmbeddedRunner(BaseModelServerRunner):
         self._process.stdout.close()
         self._log.close()
 
-    def GetLogs(self) -> str | None:  # noqa: N802
+    def GetLogs(self) -> str | None:
         """What it wrote to standard error."""
         self._log.seek(0)
         return self._log.read().decode(errors="replace")

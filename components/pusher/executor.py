@@ -11,7 +11,7 @@ from tfx.components.pusher import executor as tfx_executor
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, json_utils, proto_utils
 
-from components import progress
+from components import progress, storage
 from components.pusher import remote
 from components.pusher.settings import PusherSettings
 from serving.model_config import CANARY
@@ -70,12 +70,15 @@ def publish(model: str, folder: str, settings: PusherSettings) -> tuple[int, str
     Returns:
       The version's number, and its label.
     """
-    if remote.is_remote(model) or remote.is_remote(folder):
+    if storage.is_remote(folder):
         return remote.publish(model, folder, settings)
-    version = ModelFolder(Path(folder)).publish(
-        Path(model),
-        promote=settings.promote,
-        keep=settings.keep,
-        served_from=settings.served_from,
-    )
+    with storage.local_copy(model) as local:
+        version = ModelFolder(Path(folder)).publish(
+            local,
+            promote=settings.promote,
+            keep=settings.keep,
+            served_from=settings.served_from,
+            # A node that was killed after it had published runs once more.
+            again=False,
+        )
     return version.number, version.labels[0]

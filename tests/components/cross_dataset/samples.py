@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from components.trainer.activations import Index
 from components.trainer.batches import Split, in_memory
+from components.trainer.index import Index
 from components.trainer.preparation import Prepared
 from components.trainer.settings import TrainerSettings
 

@@ -24,19 +24,19 @@ from tests.components.cross_dataset.samples import FEATURES, make_settings, prep
 
 SETTINGS = make_settings()
 ALONG = np.eye(FEATURES) * 3
-# What speaks for pneumonia in one dataset speaks against it in the other.
-OPPOSITE = {"nih": ALONG[0], "pediatric": -ALONG[0]}
-UNRELATED = {"nih": ALONG[0], "pediatric": ALONG[1]}
+# What speaks for pneumonia in one dataset speaks against it in the other, which has, too, what
+# says nothing in the first.
+DIRECTIONS = {"nih": ALONG[0], "pediatric": 3 * ALONG[1] - ALONG[0]}
 TEST = {"nih": spread(90, 30), "pediatric": spread(70, 50)}
 
 
-def splits(directions=UNRELATED, **changes):
+def splits(**changes):
     labels = {
         "train": {"nih": spread(120, 30), "pediatric": spread(100, 75)},
         "validation": {"nih": spread(60, 20), "pediatric": spread(60, 40)},
         "test": TEST,
     } | changes
-    return {name: prepare(own, directions, seed) for seed, (name, own) in enumerate(labels.items())}
+    return {name: prepare(own, DIRECTIONS, seed) for seed, (name, own) in enumerate(labels.items())}
 
 
 def cells(matrix: Matrix) -> dict[tuple[tuple[str, ...], str], Cell]:
@@ -44,51 +44,44 @@ def cells(matrix: Matrix) -> dict[tuple[tuple[str, ...], str], Cell]:
 
 
 @pytest.fixture(scope="module")
-def unrelated():
+def matrix():
     return train_heads(**splits(), settings=SETTINGS)
 
 
-def test_a_head_knows_the_dataset_it_learnt_from_and_not_the_other(unrelated):
-    found = {where: cell.auc.estimate for where, cell in cells(unrelated).items()}
+def test_a_head_knows_the_dataset_it_learnt_from_and_not_the_other(matrix):
+    found = {where: cell.auc for where, cell in cells(matrix).items()}
 
-    assert found[("nih",), "nih"] > 0.9
-    assert found[("pediatric",), "pediatric"] > 0.9
-    assert 0.25 < found[("nih",), "pediatric"] < 0.75
-    assert 0.25 < found[("pediatric",), "nih"] < 0.75
+    assert found[("nih",), "nih"].estimate > 0.9
+    assert found[("pediatric",), "pediatric"].estimate > 0.9
+    # What means the opposite is told the wrong way round.
+    assert found[("nih",), "pediatric"].estimate < 0.2
+    assert found[("nih",), "pediatric"].upper < 0.5
+    assert found[("pediatric",), "nih"].estimate < 0.4
     # The head of both has both signals.
-    assert found[("nih", "pediatric"), "nih"] > 0.9
-    assert found[("nih", "pediatric"), "pediatric"] > 0.9
+    assert found[("nih", "pediatric"), "nih"].estimate > 0.9
+    assert found[("nih", "pediatric"), "pediatric"].estimate > 0.9
 
 
-def test_what_means_the_opposite_is_told_the_wrong_way_round():
-    found = cells(train_heads(**splits(OPPOSITE), settings=SETTINGS))
-
-    assert found[("nih",), "nih"].auc.estimate > 0.9
-    assert found[("nih",), "pediatric"].auc.estimate < 0.2
-    assert found[("pediatric",), "nih"].auc.estimate < 0.2
-    assert found[("nih",), "pediatric"].auc.upper < 0.5
-
-
-def test_counts_add_up(unrelated):
-    assert unrelated.datasets == ("nih", "pediatric")
+def test_counts_add_up(matrix):
+    assert matrix.datasets == ("nih", "pediatric")
     assert [
-        (row.trained_on, row.images, row.positives, row.validation_images) for row in unrelated.rows
+        (row.trained_on, row.images, row.positives, row.validation_images) for row in matrix.rows
     ] == [
         (("nih",), 120, 30, 60),
         (("pediatric",), 100, 75, 60),
         (("nih", "pediatric"), 220, 105, 120),
     ]
-    for (_, dataset), cell in cells(unrelated).items():
+    for (_, dataset), cell in cells(matrix).items():
         assert (cell.n, cell.positives) == (len(TEST[dataset]), sum(TEST[dataset]))
         assert cell.n / 2 <= cell.patients <= cell.n
-    assert (unrelated.pooled.n, unrelated.pooled.positives) == (160, 80)
+    assert (matrix.pooled.n, matrix.pooled.positives) == (160, 80)
 
 
 def test_the_operating_point_and_the_calibration_are_of_the_datasets_that_were_trained_on(
-    unrelated,
+    matrix,
 ):
     given = splits()
-    row = unrelated.rows[0]
+    row = matrix.rows[0]
     # The same head, on splits from which the other dataset was taken out beforehand.
     only = {name: _only_nih(split) for name, split in given.items()}
     logits, threshold, calibration = _by_hand(only["train"], only["validation"], only["test"])
@@ -104,19 +97,17 @@ def test_the_operating_point_and_the_calibration_are_of_the_datasets_that_were_t
     assert cell.ece == pytest.approx(expected_calibration_error(probabilities, labels))
 
 
-def test_the_head_of_all_is_the_one_that_the_trainer_trains(unrelated):
+def test_the_head_of_all_is_the_one_that_the_trainer_trains(matrix):
     given = splits()
     logits, threshold, calibration = _by_hand(**given)
 
-    assert unrelated.rows[-1].threshold == threshold
+    assert matrix.rows[-1].threshold == threshold
     labels = given["test"].index.labels[:, 0]
-    assert unrelated.pooled.auc.estimate == pytest.approx(
-        roc_auc_score(labels, calibration(logits))
-    )
+    assert matrix.pooled.auc.estimate == pytest.approx(roc_auc_score(labels, calibration(logits)))
 
 
-def test_the_pooled_figure_stands_beside_the_prevalences_of_training(unrelated):
-    pooled = unrelated.pooled
+def test_the_pooled_figure_stands_beside_the_prevalences_of_training(matrix):
+    pooled = matrix.pooled
 
     assert pooled.prevalence == {"nih": 30 / 120, "pediatric": 75 / 100}
     # Of a positive and a negative test image: which is of pediatric, where one is and the other
@@ -127,10 +118,6 @@ def test_the_pooled_figure_stands_beside_the_prevalences_of_training(unrelated):
     identity = (ahead + ties / 2) / (80 * 80)
     assert pooled.dataset_identity.estimate == pytest.approx(identity)
     assert pooled.lift.estimate == pytest.approx(pooled.auc.estimate - identity)
-
-
-def test_the_same_seed_gives_the_same_matrix(unrelated):
-    assert train_heads(**splits(), settings=SETTINGS) == unrelated
 
 
 def test_altered_views_are_those_of_the_own_images():

@@ -17,8 +17,16 @@ from components.grad_cam.artifacts import ExplanationReport
 from components.grad_cam.settings import GradCamSettings
 from tests.components.grad_cam import made
 
-ONE_WORKER = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
-THREADS = ["--direct_running_mode=multi_threading", "--direct_num_workers=3"]
+ONE_WORKER = [
+    "--direct_running_mode=in_memory",
+    "--direct_num_workers=1",
+    "--sdk_container_image=cxr",
+]
+THREADS = [
+    "--direct_running_mode=multi_threading",
+    "--direct_num_workers=3",
+    "--sdk_container_image=cxr",
+]
 
 
 def run(

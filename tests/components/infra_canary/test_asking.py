@@ -11,7 +11,7 @@ import pytest
 from components.infra_canary.asking import Subject, ask
 from components.infra_canary.settings import InfraCanarySettings
 from components.infra_canary.trial import Check, Trial
-from components.trainer.export import CONTRACT
+from components.trainer.contract_file import CONTRACT
 from serving.golden import read_films, read_golden
 from serving.server.config import ServerConfig
 from serving.server.embedded import EmbeddedServer

@@ -1,5 +1,6 @@
 """The node on real artifacts, into a folder and into a store without renaming."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,12 @@ class Push:
         )
         return pushed
 
+    def another(self, **settings: Any) -> Any:
+        """Run the node on a model that was trained anew; its artifact."""
+        graph = Path(path_utils.serving_model_path(self.model.uri), "saved_model.pb")
+        graph.write_text(f"{graph.read_text()}, trained again")
+        return self(**settings)
+
 
 @pytest.fixture
 def push(tmp_path: Path) -> Push:
@@ -79,13 +86,19 @@ def test_either_refusal_keeps_it_from_being_pushed(push: Push, refused: dict[str
 
 
 def test_settings_decide_the_label_and_how_many_stay(push: Push) -> None:
-    first, *_, last = [push(promote=False, keep=1) for _ in range(3)]
+    first, _, last = [push.another(promote=False, keep=1) for _ in range(3)]
     assert last.get_string_custom_property("label") == "canary"
     versions = [str(version.number) for version in push.served.versions()]
     assert versions == [
         last.get_string_custom_property("pushed_version"),
         first.get_string_custom_property("pushed_version"),
     ]
+
+
+def test_a_model_that_is_there_already_is_not_pushed_again(push: Push) -> None:
+    first, again = (push().get_string_custom_property("pushed_version") for _ in range(2))
+    assert first == again
+    assert len(push.served.versions()) == 1
 
 
 def test_an_export_that_lacks_files_is_not_pushed(push: Push) -> None:
@@ -118,6 +131,13 @@ class TestRemote:
     def model(self, tmp_path: Path) -> str:
         return str(make_model(tmp_path / "exported"))
 
+    @staticmethod
+    def trained_again(model: str) -> str:
+        """The same model with other weights."""
+        weights = Path(model, "variables", "variables.data-00000-of-00001")
+        weights.write_text(f"{weights.read_text()}, trained again")
+        return model
+
     @pytest.fixture
     def folder(self, tmp_path: Path) -> ModelFolder:
         return ModelFolder(tmp_path / "serving" / "cxr")
@@ -126,12 +146,17 @@ class TestRemote:
         self, model: str, folder: ModelFolder
     ) -> None:
         settings = PusherSettings(keep=2)
-        numbers = [remote.publish(model, str(folder.path), settings)[0] for _ in range(4)]
+        numbers = [
+            remote.publish(self.trained_again(model), str(folder.path), settings)[0]
+            for _ in range(4)
+        ]
         assert numbers == sorted(set(numbers))
         assert [one.number for one in folder.versions()] == numbers[:1:-1]
         assert labels(folder) == {"stable": numbers[-1]}
         assert folder.rollback().number == numbers[-2]
-        number, label = remote.publish(model, str(folder.path), PusherSettings(promote=False))
+        number, label = remote.publish(
+            self.trained_again(model), str(folder.path), PusherSettings(promote=False)
+        )
         assert label == "canary"
         assert labels(folder) == {"stable": numbers[-2], "canary": number}
 
@@ -165,7 +190,7 @@ class TestRemote:
         with monkeypatch.context() as patch:
             patch.setattr(fileio, "copy", cut_short)
             with pytest.raises(ConnectionError):
-                remote.publish(model, str(folder.path), PusherSettings())
+                remote.publish(self.trained_again(model), str(folder.path), PusherSettings())
         assert [bool(version.problem) for version in folder.versions()] == [True, False]
         number, _ = remote.publish(model, str(folder.path), PusherSettings())
         assert labels(folder) == {"stable": number}
@@ -173,9 +198,32 @@ class TestRemote:
         assert all(not version.problem for version in folder.versions())
         assert hidden(folder) == []
 
+    @pytest.mark.parametrize("before", ["cxr.history.json", "models.config", "ML Metadata"])
+    def test_a_push_that_was_killed_after_the_copy_is_not_pushed_again(
+        self, model: str, folder: ModelFolder, monkeypatch: pytest.MonkeyPatch, before: str
+    ) -> None:
+        first, _ = remote.publish(model, str(folder.path), PusherSettings())
+        self.trained_again(model)
+        write = remote._write
+
+        def cut_short(file: str, text: str) -> None:
+            if file.endswith(before):
+                raise ConnectionError
+            write(file, text)
+
+        with monkeypatch.context() as patch, contextlib.suppress(ConnectionError):
+            patch.setattr(remote, "_write", cut_short)
+            remote.publish(model, str(folder.path), PusherSettings())
+        pushed = folder.versions()[0].number
+        assert pushed > first
+        assert labels(folder) == {"stable": pushed if before == "ML Metadata" else first}
+
+        assert remote.publish(model, str(folder.path), PusherSettings()) == (pushed, "stable")
+        assert [one.number for one in folder.versions()] == [pushed, first]
+        assert labels(folder) == {"stable": pushed}
+        assert folder.previous() == first
+
     @pytest.mark.parametrize("path", ["gs://bucket/serving/cxr", "s3://bucket/serving/cxr"])
     def test_a_uri_is_the_servers_path(self, path: str) -> None:
-        assert remote.is_remote(path)
-        assert not remote.is_remote("/data/serving/cxr")
         text = model_config.with_labels(model_config.parse("", ""), "cxr", path, {"stable": 3})
         assert f'base_path: "{path}"' in text
