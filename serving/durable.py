@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import os
 import shutil
 from pathlib import Path
@@ -26,6 +27,17 @@ def copy_folder(source: Path, target: Path) -> None:
                 os.fsync(written.fileno())
     for folder, _, _ in os.walk(target):
         flush_folder(Path(folder))
+
+
+def same_files(one: Path, other: Path) -> bool:
+    """Whether two folders hold the same files, byte for byte."""
+    names = [
+        {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+        for folder in (one, other)
+    ]
+    return names[0] == names[1] and all(
+        filecmp.cmp(one / name, other / name, shallow=False) for name in names[0]
+    )
 
 
 def replace_file(file: Path, text: str) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.prediction import INPUT, SIGNATURE, ModelContractError
+from serving.version_folders import WARMUP_FILE
 
-WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
 GOLDEN = Path("assets.extra") / "golden.json"
 # Kernels choose their algorithm by the batch, and processors round differently.
 DEFAULT_TOLERANCE = 1e-3
@@ -92,7 +92,7 @@ def read_films(model_dir: Path) -> list[bytes]:
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2
 
-    path = model_dir / WARMUP
+    path = model_dir / WARMUP_FILE
     if not path.is_file():
         return []
     films: list[bytes] = []

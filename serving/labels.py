@@ -57,6 +57,12 @@ class Labels:
         """After a push: the first version is stable, a later one stable or canary."""
         return self.promoted(version, STABLE if promote or not self.current else CANARY, now)
 
+    def wants(self, version: int, *, promote: bool) -> bool:
+        """Whether a version that is there lacks the label that a push would give it."""
+        if self.current.get(STABLE) == version:
+            return False
+        return promote or self.current.get(CANARY) != version
+
     def promoted(self, version: int, label: str, now: str) -> Labels:
         """After a promotion. One to stable ends the trial of this version and of older ones.
 
@@ -72,7 +78,11 @@ class Labels:
             del current[CANARY]
         if self.current.get(STABLE) == version:
             return Labels(current, self.history)
-        return Labels(current, (*self.history, Stable(version, now)))
+        earlier = tuple(self.history)
+        # A change to it that was cut short: a rollback would go from it to itself.
+        if earlier and earlier[-1].version == version:
+            earlier = earlier[:-1]
+        return Labels(current, (*earlier, Stable(version, now)))
 
     def rolled_back(self, present: Container[int]) -> Labels:
         """After a rollback: what was stable before is stable again.

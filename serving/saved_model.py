@@ -29,10 +29,8 @@ from serving.prediction import (
     Predictor,
     refusal,
 )
-from serving.version_folders import MODEL_FILE, incomplete, version_folders
+from serving.version_folders import CONTRACT_FILE, MODEL_FILE, incomplete, version_folders
 from serving.versions import ModelFolder
-
-CONTRACT_FILE = Path("assets.extra") / "model_contract.json"
 
 
 class ModelLoadError(PredictionError):

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from serving.golden import read_films, read_golden
 from serving.labels import VersionError
 from serving.prediction import Answer, FindingsPrediction, PredictionError
-from serving.saved_model import CONTRACT_FILE, SavedModelPredictor
-from serving.version_folders import incomplete
+from serving.saved_model import SavedModelPredictor
+from serving.version_folders import CONTRACT_FILE, incomplete
 
 
 def check_version(folder: Path) -> str:

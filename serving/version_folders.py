@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 MODEL_FILE = "saved_model.pb"
+# Beside the model, in a version's folder.
+CONTRACT_FILE = Path("assets.extra") / "model_contract.json"
+WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 
 _INT64_MAX = 2**63 - 1
 

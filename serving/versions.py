@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from serving import model_config
-from serving.durable import copy_folder, flush_folder, replace_file
+from serving.durable import copy_folder, flush_folder, replace_file, same_files
 from serving.labels import Labels, VersionError, read_history, write_history
 from serving.model_config import CANARY, STABLE
-from serving.version_folders import MODEL_FILE, incomplete, version_folders
+from serving.version_folders import CONTRACT_FILE, MODEL_FILE, incomplete, version_folders
 
-CONTRACT = Path("assets.extra") / "model_contract.json"
 DEFAULT_KEEP = 5
 
 _PUSHING, _REMOVING = ".pushing-", ".removing-"
@@ -113,6 +112,7 @@ class ModelFolder:
         promote: bool = True,
         keep: int = DEFAULT_KEEP,
         served_from: str = "",
+        again: bool = True,
     ) -> Version:
         """Copies a SavedModel in as the next version, labels it, and removes old ones.
 
@@ -121,6 +121,8 @@ class ModelFolder:
           promote: whether it becomes stable at once; if not, canary. The first is stable.
           keep: how many versions stay, see `prune`.
           served_from: this folder as the servers see it, where they see it elsewhere.
+          again: whether it becomes a version even where the newest is the same, file by file; if
+            not, that is labelled. So who was killed before he could note the version asks again.
 
         Raises:
           VersionError: if the SavedModel is incomplete, or it or its labels cannot be written,
@@ -131,6 +133,10 @@ class ModelFolder:
         with self._alone(f"{source} was not published"):
             # Before anything is visible: broken files are found now.
             labels = self.labels()
+            if not again and (same := self._newest_like(source)) is not None:
+                if labels.wants(same, promote=promote):
+                    self._write(labels.pushed(same, _now(), promote=promote), served_from)
+                return self.require(same)
             number = self._next()
             aside, published = self.path / f"{_PUSHING}{number}", self.path / str(number)
             try:
@@ -229,6 +235,14 @@ class ModelFolder:
         version.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
 
+    def _newest_like(self, source: Path) -> int | None:
+        """The highest version, if it is complete and has the same files."""
+        folders = version_folders(self.path)
+        newest = max(folders, default=None)
+        if newest is None or incomplete(folders[newest]):
+            return None
+        return newest if same_files(source, folders[newest]) else None
+
     def _next(self) -> int:
         """Seconds since 1970, as TFX's, but rising even if the clock does not."""
         return max(int(time.time()), *(number + 1 for number in version_folders(self.path)), 1)
@@ -271,7 +285,7 @@ def _describe(path: Path, number: int, labels: Mapping[str, int]) -> Version:
     # It may be pruned meanwhile.
     with contextlib.suppress(OSError, ValueError):
         pushed = "" if problem else iso_time((path / MODEL_FILE).stat().st_mtime)
-        contract = json.loads((path / CONTRACT).read_bytes())
+        contract = json.loads((path / CONTRACT_FILE).read_bytes())
     return Version(
         number=number,
         path=path,

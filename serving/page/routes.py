@@ -2,7 +2,8 @@
 
 - `GET /`, `GET /page/FILE`: the page, its style and its scripts;
 - `GET /page/model?name=NAME`: facts about a served model, as JSON;
-- `POST /page/film`: the bytes of a DICOM file in, PNG out.
+- `POST /page/film`: the bytes of a film in, those that the model takes out: a DICOM file, and what
+  the model would read otherwise than in training, as PNG.
 
 Nothing of a film is kept: it is not logged, not written to disk, and no answer may be cached.
 """
@@ -15,10 +16,9 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any, Protocol
 
-import cv2
 from aiohttp import web
 
-from serving import dicom_image
+from serving import dicom_image, raster_image
 from serving.prediction import PredictionError
 from serving.prediction.quality import WARNINGS
 
@@ -122,18 +122,21 @@ async def _film(slots: asyncio.Semaphore, request: web.Request) -> web.Response:
     if data is None:
         return _error(413, f"the file is larger than {MOST_FILM_BYTES // 2**20} MB")
     if slots.locked():
-        return _error(429, "other DICOM files are being opened")
+        return _error(429, "other films are being opened")
     async with slots:  # not before: a slow upload takes no place
         try:
-            png = await asyncio.to_thread(_render, data)
-        except dicom_image.DicomError as error:
+            film = await asyncio.to_thread(_render, data)
+        except (dicom_image.DicomError, raster_image.RasterError) as error:
             return _error(400, str(error))
-    return web.Response(body=png, content_type="image/png", headers=HEADERS)
+    kind = "image/jpeg" if film.startswith(b"\xff\xd8") else "image/png"
+    return web.Response(body=film, content_type=kind, headers=HEADERS)
 
 
 def _render(data: bytes) -> bytes:
-    """A DICOM film as an 8-bit grey PNG of its full size."""
-    return cv2.imencode(".png", dicom_image.read_grey(data))[1].tobytes()
+    """A film of its full size as the model takes it, JPEG or PNG."""
+    if dicom_image.is_dicom(data):
+        return raster_image.encode_grey(dicom_image.read_grey(data))
+    return raster_image.servable_bytes(data)
 
 
 async def _body(request: web.Request) -> bytes | None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from serving.prediction.answers import Failure
 from serving.prediction.errors import BadImageError, ImagesNotFoundError
+from serving.raster_image import NoImageError, RasterError, encode_grey, servable_bytes
 
 # A file's bytes, a file, or grey levels as uint8 [height, width], or RGB [height, width, 3].
 Image: TypeAlias = bytes | str | os.PathLike[str] | NDArray[np.uint8]
@@ -55,7 +56,9 @@ def read_image(path: Path) -> bytes:
     """Reads an image file, deciding by its content whether it can be one.
 
     Returns:
-      The file's bytes, JPEG or PNG; a DICOM film as an 8-bit grey PNG, the way a viewer shows it.
+      The bytes of a JPEG or PNG that a model reads as it did in training. Others (turned by EXIF,
+      of 16 bits, with a palette or transparency, CMYK) are rewritten as an upright 8-bit grey PNG,
+      and so is a DICOM film, the way a viewer shows it.
 
     Raises:
       BadImageError: the file cannot be read, or is no PNG, JPEG or DICOM; says what to do.
@@ -77,8 +80,8 @@ def encode_image(image: Image, source: str) -> bytes:
     """The bytes of one image as the model takes them.
 
     Args:
-      image: a file's bytes, sent as they are unless they are DICOM's; a file; or an array, which
-        is encoded without loss.
+      image: a file's bytes, which become what `read_image` makes of a file, or are sent as they
+        are if they are of another format; a file; or an array, which is encoded without loss.
       source: the image's name in errors.
 
     Raises:
@@ -92,14 +95,25 @@ def encode_image(image: Image, source: str) -> bytes:
 
 
 def _servable(content: bytes, source: str) -> bytes:
-    if not _is_dicom(content):
+    if _is_dicom(content):
+        return _dicom_as_png(content, source)
+    if not content.startswith(_MAGIC_BYTES):
         return content
+    try:
+        return servable_bytes(content)
+    except NoImageError:
+        return content  # the model tells best what is wrong with it
+    except RasterError as error:
+        raise BadImageError(Failure(source, str(error))) from error
+
+
+def _dicom_as_png(content: bytes, source: str) -> bytes:
     # Here, not above: pydicom takes a third of a second, which few images need.
-    from serving.dicom_image import DicomError, read_grey
+    from serving import dicom_image
 
     try:
-        return _png(read_grey(content))
-    except DicomError as error:
+        return encode_grey(dicom_image.read_grey(content))
+    except dicom_image.DicomError as error:
         # Without its causes, whose words may hold values of the header.
         raise BadImageError(Failure(source, str(error))) from None
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from serving.server.config import ServerConfig
 from serving.server.errors import Code, StatusError, code_of, invalid
+from serving.version_folders import CONTRACT_FILE
 
 _log = logging.getLogger(__name__)
 
-_CONTRACT = Path("assets.extra") / "model_contract.json"
 _VARIABLES = {"VarHandleOp", "VariableV2", "Variable"}
 _FAULTS = (tf.errors.OpError, OSError, RuntimeError, ValueError, TypeError, KeyError)
 
@@ -61,7 +61,7 @@ class Servable:
                     self._session, config.saved_model_tags.split(","), str(path)
                 )
             self._check_variables()
-            self.contract = _read_contract(path / _CONTRACT)
+            self.contract = _read_contract(path / CONTRACT_FILE)
         except _FAULTS as error:
             self._session.close()
             raise _load_error(error) from error

@@ -12,8 +12,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from serving.server import inference
 from serving.server.errors import Code, StatusError
 from serving.server.servable import Servable
-
-WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
+from serving.version_folders import WARMUP_FILE
 
 _MAX_RECORDS = 1000
 

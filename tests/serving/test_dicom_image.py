@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import uid
 from pydicom.dataset import Dataset
@@ -520,7 +520,6 @@ def test_a_frame_cut_short_in_a_whole_file_is_refused(data: bytes) -> None:
         assert reason(dicoms.with_new_frame(data, frame[:size])) == DAMAGED
 
 
-@settings(deadline=None)
 @given(
     data=st.sampled_from(list(KINDS.values())),
     seed=st.integers(0, 10**6),

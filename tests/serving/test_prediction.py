@@ -5,9 +5,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+import PIL.ExifTags
+import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
+from components.example_gen.images import imaging
 from serving.prediction import (
     BadImageError,
     BatchRefusedError,
@@ -26,10 +29,21 @@ from serving.prediction import (
     read_image,
     refusal,
 )
+from tests.components.example_gen.samples import encode, film
 from tests.serving.tiny_model import encoded_image
 
 PNG = encoded_image(10)
 JPEG = encoded_image(10, ".jpeg")
+
+
+def orientation(number: int) -> bytes:
+    tags = PIL.Image.Exif()
+    tags[PIL.ExifTags.Base.Orientation] = number
+    return tags.tobytes()
+
+
+def decoded(png: bytes) -> NDArray[np.uint8]:
+    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
 
 
 class FakePredictor(Predictor):
@@ -139,6 +153,39 @@ class TestReadImage:
     def test_names_a_file_that_cannot_be_read(self, tmp_path: Path) -> None:
         with pytest.raises(BadImageError, match="cannot be read: Is a directory"):
             read_image(tmp_path)
+
+
+TURNED = np.ascontiguousarray(np.rot90(film(1)))
+NOT_AS_IN_TRAINING = {
+    "turned JPEG": encode(TURNED, "JPEG", exif=orientation(6)),
+    "turned PNG": encode(TURNED, exif=orientation(6)),
+    "12 of 16 bits": encode(film(1).astype(np.uint16) * 16),
+    "16 bits": encode(film(1).astype(np.uint16) * 257),
+    "palette": encode(np.dstack([film(1), film(2), film(3)]), mode="P"),
+    "grey with alpha": encode(film(1), mode="LA"),
+    "CMYK": encode(film(1), "JPEG", "CMYK"),
+}
+
+
+class TestAgreementWithTraining:
+    @pytest.mark.parametrize("content", NOT_AS_IN_TRAINING.values(), ids=NOT_AS_IN_TRAINING)
+    def test_a_file_becomes_the_bytes_that_a_training_film_becomes(
+        self, tmp_path: Path, content: bytes
+    ) -> None:
+        (tmp_path / "x").write_bytes(content)
+
+        sent = encode_image(content, "x")
+
+        assert sent == read_image(tmp_path / "x") == imaging.servable_bytes(content) != content
+        np.testing.assert_array_equal(decoded(sent), imaging.read_image(content)[0])
+
+    def test_what_is_damaged_or_too_large_to_be_rewritten_is_named(self) -> None:
+        for content, reason in (
+            (NOT_AS_IN_TRAINING["16 bits"][:-200], "damaged or cut short"),
+            (cv2.imencode(".png", np.zeros((10_001, 10_000), np.uint8))[1].tobytes(), "too large"),
+        ):
+            with pytest.raises(BadImageError, match=rf"^film: image .*{reason}"):
+                encode_image(content, "film")
 
 
 class TestPredict:

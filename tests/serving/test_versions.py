@@ -63,6 +63,21 @@ def hidden(folder: ModelFolder) -> list[str]:
 
 
 class TestPublish:
+    def test_a_push_that_nobody_noted_is_not_pushed_again(
+        self, folder: ModelFolder, model: Path
+    ) -> None:
+        first = folder.publish(model, again=False).number
+        assert folder.publish(model, again=False).number == first
+        # Killed between the version and its label.
+        folder.config_file.unlink()
+        assert folder.publish(model, again=False).labels == (STABLE,)
+        (model / "saved_model.pb").write_bytes(b"another")
+        second = folder.publish(model, again=False, promote=False)
+        assert second.number > first
+        assert second.labels == (CANARY,)
+        assert folder.publish(model, again=False).labels == (STABLE,)
+        assert [version.number for version in folder.versions()] == [second.number, first]
+
     def test_a_version_holds_what_the_model_held(self, folder: ModelFolder, model: Path) -> None:
         version = folder.publish(model)
         assert {

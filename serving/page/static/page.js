@@ -1,7 +1,7 @@
 // The page: films come in, are asked about one after the other, and one of them is shown.
 
 import { $, brief, draw, element, showOpacity } from "./answer.js";
-import { Refusal, predict, readDicom, readModel } from "./server.js";
+import { Refusal, predict, readFilm, readModel } from "./server.js";
 
 const MOST_FILMS = 24;
 const LOOK_EVERY_MS = 30_000;
@@ -81,15 +81,13 @@ async function predictBy(found, film, signal) {
 async function open(film, signal) {
   const start = new Uint8Array(await film.file.slice(0, 132).arrayBuffer().catch(unreadable));
   const has = (at, ...bytes) => bytes.every((byte, i) => start[at + i] === byte);
-  if (has(128, 0x44, 0x49, 0x43, 0x4d)) {
-    film.image = await readDicom(film.file, signal);
-  } else if (has(0, 0x89, 0x50, 0x4e, 0x47) || has(0, 0xff, 0xd8, 0xff)) {
-    film.image = film.file;
-  } else {
+  const isDicom = has(128, 0x44, 0x49, 0x43, 0x4d);
+  if (!isDicom && !has(0, 0x89, 0x50, 0x4e, 0x47) && !has(0, 0xff, 0xd8, 0xff)) {
     const what = start.length ? "not a PNG, JPEG or DICOM file" : "empty";
     throw new Refusal(`This file is ${what}. Choose the film itself, in one of these formats.`);
   }
-  // As wide and high as it is stored, which is how the model sees it, whatever EXIF says.
+  film.image = await readFilm(film.file, signal);
+  // Upright by now. What EXIF may still say, the model does not heed.
   const stored = { imageOrientation: "none" };
   const bitmap = await createImageBitmap(film.image, stored).catch(() => {
     throw new Refusal("This image is damaged or cut short. Get the file once more, and try again.");

@@ -24,10 +24,10 @@ export async function readModel(name, signal) {
   return response.json();
 }
 
-/** A DICOM film as a PNG. */
-export async function readDicom(file, signal) {
+/** A film as the model takes it, JPEG or PNG: upright, and of 8 bits. */
+export async function readFilm(file, signal) {
   const response = await ask("page/film", { method: "POST", body: file, signal }, (words) =>
-    `This DICOM file cannot be shown: ${words}.`,
+    `This film cannot be shown: ${words}.`,
   );
   return response.blob();
 }

@@ -15,6 +15,7 @@ from tests.components.example_gen import dicom_samples
 from tests.serving.page.page_server import PageServer
 
 FILM = dicom_samples.dicom(dicom_samples.film(), 12)
+GREY = np.tile(np.arange(256, dtype=np.uint8), (40, 1))
 
 
 @pytest.mark.parametrize(
@@ -85,14 +86,41 @@ def test_a_dicom_film_comes_back_as_png(
     assert not caplog.records
 
 
-@pytest.mark.parametrize("content", [b"", b"no DICOM at all", FILM[:-500]])
-def test_what_is_no_film_is_refused_with_a_reason(server: PageServer, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [cv2.imencode(".jpeg", GREY)[1].tobytes(), cv2.imencode(".png", GREY)[1].tobytes()],
+    ids=["JPEG", "PNG"],
+)
+def test_what_the_model_reads_rightly_comes_back_as_it_is(
+    server: PageServer, content: bytes
+) -> None:
+    answer = requests.post(f"{server.url}page/film", data=content, timeout=30)
+    assert answer.content == content
+    assert answer.headers["Content-Type"] in ("image/jpeg", "image/png")
+
+
+def test_a_film_of_more_bits_comes_back_with_eight(server: PageServer) -> None:
+    levels = cv2.imencode(".png", GREY.astype(np.uint16) * 16 + 15)[1].tobytes()
+    answer = requests.post(f"{server.url}page/film", data=levels, timeout=30)
+    png = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(png, GREY)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "file is empty"),
+        (b"no film at all", "file is not an image"),
+        (FILM[:-500], "image data is damaged or cut short"),
+    ],
+)
+def test_what_is_no_film_is_refused_with_a_reason(
+    server: PageServer, content: bytes, reason: str
+) -> None:
     answer = requests.post(f"{server.url}page/film", data=content, timeout=30)
 
     assert answer.status_code == 400
-    with pytest.raises(dicom_image.DicomError) as reason:
-        dicom_image.read_grey(content)
-    assert answer.json() == {"error": str(reason.value)}
+    assert answer.json() == {"error": reason}
 
 
 def test_a_film_that_is_too_large_is_refused(

@@ -32,7 +32,7 @@ FLOATS = arrays.arrays(
 
 
 class TestRoundTrip:
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(FLOATS)
     def test_floats_come_back_bit_by_bit(self, array: Any) -> None:
         text = json_answers.predictions({"x": array}, "row").replace("predictions", "instances")
@@ -42,7 +42,7 @@ class TestRoundTrip:
         np.testing.assert_array_equal(back, array)
         assert back.dtype == np.float32
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=50)
     @given(st.lists(st.binary(), min_size=1), st.sampled_from(["row", "columnar"]))
     def test_bytes_come_back(self, values: list[bytes], wanted: Any) -> None:
         array = np.array([*values, None], object)[:-1]

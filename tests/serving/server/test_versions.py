@@ -16,7 +16,7 @@ from tensorflow_serving.apis import model_pb2, prediction_log_pb2
 
 from serving.server.errors import StatusError
 from serving.server.model_config import ModelSettings
-from serving.server.warmup import WARMUP_FILE
+from serving.version_folders import WARMUP_FILE
 from tests.serving.server.conftest import Serve, answer, rest, states, until
 
 
