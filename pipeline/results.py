@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-import dataclasses
-import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
+from components import storage
 from components.example_gen.split import TEST, TRAIN, VALIDATION
+from components.plain import Plain
 from components.source_digest import source_digest
+from components.statistics.bootstrap import patient_bootstrap
+from components.statistics.interval import Interval
+from components.statistics.roc import auc
 from components.trainer.batches import Split
 from components.trainer.calibration_error import expected_calibration_error
 from components.trainer.classifier import build_tail
 from components.trainer.imbalance import balance
+from components.trainer.network import build_network
 from components.trainer.outputs import Output, fit_outputs
-from components.trainer.preparation import (
-    TASKS,
-    Prepared,
-    build_network,
-    cache_root,
-    open_preparation,
-)
+from components.trainer.preparation import Prepared, cache_root, open_preparation
+from components.trainer.tasks import TASKS
 from components.trainer.training import Workplace, fine_tune, predict_logits, train_head
 from pipeline.config import Config
 
 HEAD = "head"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Figures:
-    """One trained model on one dataset's test images.
+class Figures(Plain):
+    """One trained model on one dataset's test images; intervals are over resampled patients.
 
     Attributes:
       experiment: its name.
@@ -62,10 +59,10 @@ class Figures:
     seed: int
     images: int
     positives: int
-    auc: float
-    ece: float
-    sensitivity: float
-    specificity: float
+    auc: Interval
+    ece: Interval
+    sensitivity: Interval
+    specificity: Interval
     validation_ece_before: float | None
     validation_ece_after: float | None
     frozen_seconds: float
@@ -88,9 +85,9 @@ def measure(
     task = TASKS[config.data.labels]
     network = build_network(settings, config.transform.image_size)
     node = {"labels": config.data.labels, "preprocessing": source_digest("transform")}
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, storage.local_copy(transform_graph) as graph:
         preparation = open_preparation(
-            network, settings, node, transform_graph, cache_root(settings, Path(scratch))
+            network, settings, node, str(graph), cache_root(settings, Path(scratch))
         )
         clock = _Clock()
         splits = {
@@ -148,34 +145,6 @@ def measure(
         yield from judge(trainable, build_tail(network.suffix, head), _activations, seconds)
 
 
-def table(figures: Sequence[Figures]) -> str:
-    """A table in Markdown: the mean over seeds, and the lowest and highest."""
-    lines = [
-        "| experiment | trained | test images (pneumonia) | AUC | ECE | sensitivity | specificity "
-        "| validation ECE before → after | seconds |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    groups: dict[tuple[str, str, str], list[Figures]] = {}
-    for one in figures:
-        groups.setdefault((one.experiment, one.dataset, one.trainable), []).append(one)
-    for (experiment, dataset, trainable), seeds in groups.items():
-        name = experiment if experiment == dataset else f"{experiment}: {dataset}"
-        before, after = (
-            _mean([getattr(one, f"validation_ece_{when}") for one in seeds])
-            for when in ("before", "after")
-        )
-        lines.append(
-            f"| {name} | {trainable} | {seeds[0].images} ({seeds[0].positives}) "
-            + "".join(
-                f"| {_range([getattr(one, figure) for one in seeds])} "
-                for figure in ("auc", "ece", "sensitivity", "specificity")
-            )
-            + f"| {before} → {after} "
-            + f"| {statistics.mean(one.training_seconds for one in seeds):.0f} |"
-        )
-    return "\n".join(lines)
-
-
 class _Clock:
     """Seconds since the last look."""
 
@@ -194,31 +163,44 @@ def _activations(split: Prepared) -> Split:
 
 def _by_dataset(test: Prepared, logits: np.ndarray, output: Output) -> dict[str, dict[str, Any]]:
     labels = test.index.labels[:, 0].astype(int)
-    datasets = np.array(test.index.datasets)
+    datasets, patients = np.array(test.index.datasets), np.array(test.index.patients)
     probabilities = output.calibration(logits)
     decisions = probabilities >= output.operating_point.threshold
     error = output.calibration_error
     found: dict[str, dict[str, Any]] = {}
     for dataset in sorted(set(test.index.datasets)):
         here = datasets == dataset
-        positive, negative = here & (labels == 1), here & (labels == 0)
         found[dataset] = {
             "images": int(here.sum()),
-            "positives": int(positive.sum()),
-            "auc": float(roc_auc_score(labels[here], logits[here])),
-            "ece": expected_calibration_error(probabilities[here], labels[here]),
-            "sensitivity": float(decisions[positive].mean()),
-            "specificity": float(1 - decisions[negative].mean()),
+            "positives": int(labels[here].sum()),
+            **_figures(
+                labels[here], logits[here], probabilities[here], decisions[here], patients[here]
+            ),
             "validation_ece_before": error.ece_before if error else None,
             "validation_ece_after": error.ece_after if error else None,
         }
     return found
 
 
-def _mean(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    return f"{statistics.mean(known):.3f}" if known else "-"
+def _figures(
+    labels: np.ndarray,
+    logits: np.ndarray,
+    probabilities: np.ndarray,
+    decisions: np.ndarray,
+    patients: np.ndarray,
+) -> dict[str, Interval]:
+    def share(of: np.ndarray, among: np.ndarray) -> float:
+        return float(of[among].mean()) if among.any() else float("nan")
 
+    def bootstrap(statistic: Callable[[np.ndarray], float], *, centred: bool = False) -> Interval:
+        return patient_bootstrap(statistic, patients, centred=centred)
 
-def _range(values: Sequence[float]) -> str:
-    return f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+    return {
+        "auc": bootstrap(lambda drawn: auc(labels[drawn], logits[drawn])),
+        "ece": bootstrap(
+            lambda drawn: expected_calibration_error(probabilities[drawn], labels[drawn]),
+            centred=True,
+        ),
+        "sensitivity": bootstrap(lambda drawn: share(decisions[drawn], labels[drawn] == 1)),
+        "specificity": bootstrap(lambda drawn: share(~decisions[drawn], labels[drawn] == 0)),
+    }

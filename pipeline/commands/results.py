@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
-from components.disclaimer import DISCLAIMER
-from pipeline.config import load_config
+from pipeline.config import Config, ConfigError, load_config
 from pipeline.console import noise_to
+from pipeline.copying import LocalPath
+from pipeline.run_folder import RunFolder
 
 
 @click.command()
@@ -29,14 +30,14 @@ from pipeline.console import noise_to
 )
 @click.option(
     "--runs",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     default=Path("runs"),
     show_default=True,
     help="Where the experiments were run.",
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     default=Path("docs/results"),
     show_default=True,
     help="Where training.md and training.json go.",
@@ -59,17 +60,18 @@ def results(
     with noise_to(log) as (stdout, _):
         console = Console(file=stdout, highlight=False)
         with console.status("starting TensorFlow and TFX"):
-            from pipeline.results import Figures, measure, table
+            from pipeline.results import Figures, measure
+            from pipeline.results_page import page
             from pipeline.run_record import require_run
-            from pipeline.runners.local import RunFolder
 
+        configs = [load_config(name, overrides) for name in experiments]
+        summaries = [_summary(config, RunFolder(runs / config.name)) for config in configs]
         figures: list[Figures] = []
         for seed in seeds:
-            for name in experiments:
-                config = load_config(name, overrides)
+            for config in configs:
                 nodes = require_run(
-                    config.name,
-                    RunFolder(runs / config.name).metadata,
+                    config,
+                    RunFolder(runs / config.name),
                     ("XrayExampleGen", "Transform"),
                 )
                 for one in measure(
@@ -82,32 +84,22 @@ def results(
                     figures.append(one)
                     console.print(
                         f"{one.experiment} on {one.dataset}, {one.trainable}, seed {seed}: AUC "
-                        f"{one.auc:.3f}, sensitivity {one.sensitivity:.3f}, specificity "
-                        f"{one.specificity:.3f}, {one.training_seconds:.0f} s",
+                        f"{one.auc}, sensitivity {one.sensitivity}, specificity "
+                        f"{one.specificity}, {one.training_seconds:.0f} s",
                         soft_wrap=True,
                     )
         (out / "training.json").write_text(
-            json.dumps([dataclasses.asdict(one) for one in figures], indent=2) + "\n"
+            json.dumps([one.model_dump() for one in figures], indent=2) + "\n"
         )
-        (out / "training.md").write_text(_page(table(figures), experiments, overrides, seeds))
+        command = ["cxr results", *experiments, *(f"--set {one}" for one in overrides)]
+        (out / "training.md").write_text(page(figures, summaries, " ".join(command)))
         console.print(f"written: {out / 'training.md'} and training.json")
 
 
-def _page(
-    rows: str, experiments: tuple[str, ...], overrides: tuple[str, ...], seeds: tuple[int, ...]
-) -> str:
-    command = " ".join(["cxr results", *experiments, *(f"--set {one}" for one in overrides)])
-    return f"""# Results of training
-
-Written by `{command}` on {datetime.date.today()}. {DISCLAIMER}
-
-Test images are those of other patients than the training's. Each figure is the mean over the
-seeds {", ".join(map(str, seeds))}, and in brackets the lowest and the highest: the spread of
-training, not that of the test images. A seed decides initialisation (of random weights, too), the
-order of images, and dropout; the split is the same. Probabilities are calibrated and the operating
-point is chosen on validation. The calibration errors on validation are those of folds that the
-calibration was not fitted on. Seconds are those in which head and unfrozen blocks learnt, once
-their images had gone through the frozen part.
-
-{rows}
-"""
+def _summary(config: Config, folder: RunFolder) -> dict[str, Any]:
+    try:
+        return json.loads(folder.summary.read_bytes())
+    except FileNotFoundError:
+        raise ConfigError(
+            f"no finished run of {config.name} in {folder.root}: cxr run {config.name}"
+        ) from None

@@ -52,26 +52,3 @@ def test_the_next_training_begins_with_the_blessed_model(workspace: Workspace) -
     )  # fmt: skip
     assert finished.code == 0, finished.text
     assert workspace.summary("tuned")["model"]["training"]["warm_start"]
-
-
-@pytest.mark.usefixtures("first_run")
-def test_recipes_are_measured_as_a_table(workspace: Workspace) -> None:
-    finished = workspace.cxr(
-        "results", "demo", "--seed=1", "--seed=2", "--out=results",
-        "--set=trainer.weights=none", "--set=transform.image_size=64", "--set=trainer.epochs=2",
-        "--set=trainer.fine_tuning.epochs=1",
-    )  # fmt: skip
-    assert finished.code == 0, finished.text
-    figures = json.loads((workspace.folder / "results/training.json").read_text())
-    assert {(one["dataset"], one["trainable"], one["seed"]) for one in figures} == {
-        (dataset, trainable, seed)
-        for dataset in ("nih", "pediatric")
-        for trainable in ("head", "last_block")
-        for seed in (1, 2)
-    }
-    test = workspace.summary()["data"]["splits"]["test"]
-    for one in figures:
-        assert one["images"] == test[one["dataset"]]["images"]
-        assert 0 <= one["auc"] <= 1
-    page = (workspace.folder / "results/training.md").read_text()
-    assert "| demo: nih | head |" in page
