@@ -74,7 +74,7 @@ class Answers:
                 paths = [path for path in paths if str(path) not in file.done]
                 self._skipped = len(self._paths) - len(paths)
             answers: list[Answer | Failure] = []
-            for answer in self._shown(self._ask(paths), len(paths)):
+            for answer in self._in_sight(self._ask(paths), len(paths)):
                 if file:
                     file.write(answer)
                 answers.append(answer)
@@ -126,7 +126,9 @@ class Answers:
         except OSError as error:
             raise click.ClickException(f"{picture}: cannot be written: {error.strerror}") from error
 
-    def _shown(self, answers: Iterator[Answer | Failure], total: int) -> Iterator[Answer | Failure]:
+    def _in_sight(
+        self, answers: Iterator[Answer | Failure], total: int
+    ) -> Iterator[Answer | Failure]:
         console = Console(stderr=True)
         with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
             task = bar.add_task("Predicting", total=total)
@@ -181,7 +183,7 @@ def _add_decision(table: Table, prediction: Prediction, threshold: float | None)
     table.add_row(
         Text(prediction.source),
         f"{prediction.probability:.4f}",
-        _shown(threshold),
+        _number(threshold),
         Text(f"{prediction.label} ({prediction.decision})"),
     )
 
@@ -194,11 +196,11 @@ def _add_findings(
             Text("" if number else prediction.source),
             Text(finding.name),
             f"{finding.probability:.4f}",
-            _shown(thresholds.get(finding.name)),
+            _number(thresholds.get(finding.name)),
             f"{'present' if finding.decision else 'absent'} ({finding.decision})",
             style="bold" if finding.decision else None,
         )
 
 
-def _shown(threshold: float | None) -> str:
+def _number(threshold: float | None) -> str:
     return "-" if threshold is None else f"{threshold:.4f}"

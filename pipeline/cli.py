@@ -20,9 +20,11 @@ _COMMANDS = {
     "models": ("pipeline.commands.models", "List pushed versions; promote or roll back one."),
     "drift": ("pipeline.commands.drift", "Compare a served model's requests with its training."),
     "report": ("pipeline.commands.report", "Open, list or compare the reports of runs."),
+    "runs": ("pipeline.commands.runs", "List runs; show one; trace a model; free their space."),
     "results": ("pipeline.commands.results", "Measure recipes over several seeds, as a table."),
     "matrix": ("pipeline.commands.matrix", "Train on one dataset, test on the others."),
     "compile": ("pipeline.commands.compile", "Write an experiment's pipeline for Kubeflow."),
+    "submit": ("pipeline.commands.submit", "Run an experiment on Kubeflow Pipelines."),
 }
 
 

@@ -14,6 +14,7 @@ import yaml
 from components.baseline_probe.settings import BaselineProbeSettings
 from components.cross_dataset.settings import CrossDatasetSettings
 from components.data_gate.settings import DataGateSettings
+from components.embedding.settings import EmbeddingSettings, refusal
 from components.errors import InputError
 from components.evaluator.settings import EvaluatorSettings
 from components.example_gen.settings import Data
@@ -27,25 +28,16 @@ from components.settings import Settings
 from components.trainer.settings import TrainerSettings
 from components.transform.settings import TransformSettings
 from components.tuner.settings import TunerSettings
-
-# The name of the servable, whatever the experiment.
-MODEL_NAME = "cxr"
+from pipeline.beam import BeamSettings
+from pipeline.metadata import MetadataSettings
+from pipeline.run_folder import MODEL_NAME
+from pipeline.runners.kubeflow.settings import KubeflowSettings
 
 EXPERIMENTS = Path(__file__).parent / "configs"
 
 
 class ConfigError(InputError):
     """A configuration that cannot be used; names the key and where it was written."""
-
-
-class BeamSettings(Settings):
-    """How Beam runs.
-
-    Attributes:
-      workers: threads that read images; by default one for each core.
-    """
-
-    workers: int | None = pydantic.Field(default=None, ge=1)
 
 
 class Config(Settings):
@@ -58,6 +50,7 @@ class Config(Settings):
       data: what is read, and how it is divided.
       data_gate: which data is refused.
       transform: what the network is fed.
+      embedding: whether a node of its own runs the images through the frozen network.
       tuner: how the head's hyperparameters are searched for, if at all.
       trainer: how the classifier is made.
       scorer: how the exported model is run over what it was not trained on.
@@ -69,7 +62,9 @@ class Config(Settings):
       grad_cam: which cases are explained.
       infra_canary: how the model is tried on a server.
       pusher: which versions are kept and served.
-      beam: how Beam runs.
+      beam: on which runner Beam runs, and how.
+      metadata: where ML Metadata is kept.
+      kubeflow: how nodes run on Kubernetes.
     """
 
     name: str = pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
@@ -78,6 +73,7 @@ class Config(Settings):
     data: Data
     data_gate: DataGateSettings = DataGateSettings()
     transform: TransformSettings = TransformSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
     tuner: TunerSettings = TunerSettings()
     trainer: TrainerSettings = TrainerSettings()
     scorer: ScorerSettings = ScorerSettings()
@@ -90,6 +86,8 @@ class Config(Settings):
     infra_canary: InfraCanarySettings = InfraCanarySettings()
     pusher: PusherSettings = PusherSettings()
     beam: BeamSettings = BeamSettings()
+    metadata: MetadataSettings = MetadataSettings()
+    kubeflow: KubeflowSettings = KubeflowSettings()
 
     @pydantic.model_validator(mode="after")
     def _ask_something_of_every_dataset(self) -> Config:
@@ -128,6 +126,20 @@ class Config(Settings):
             )
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _embed_only_what_the_trainer_takes(self) -> Config:
+        reason = refusal(self.trainer) if self.embedding.enabled else None
+        if reason:
+            raise ValueError(f"embedding.enabled: {reason}; or leave embedding.enabled out")
+        return self
+
+    @property
+    def pipeline_name(self) -> str:
+        """The name of its pipeline; what has the same one shares a cache."""
+        parts = [MODEL_NAME, self.metadata.namespace, self.name]
+        # Kubeflow takes neither underscores nor capitals.
+        return "-".join(filter(None, parts)).replace("_", "-").lower()
+
     @property
     def crosses_datasets(self) -> bool:
         """Whether a run has the cross-dataset matrix."""
@@ -155,8 +167,26 @@ def load_config(experiment: str, overrides: Sequence[str] = ()) -> Config:
       ConfigError: if there is no such experiment, a key is unknown, or a value is wrong.
     """
     path = _find(experiment)
-    values = _read(path)
-    values = {"name": path.stem} | values | {"file": str(path)}
+    values = {"name": path.stem} | _read(path) | {"file": str(path)}
+    return _validated(values, overrides, path)
+
+
+def override_config(config: Config, overrides: Sequence[str]) -> Config:
+    """The experiment with some settings changed, as `load_config` changes them.
+
+    Args:
+      config: the experiment.
+      overrides: `key.subkey=value`, the value in YAML; later ones win.
+
+    Raises:
+      ConfigError: if a key is unknown, or a value is wrong.
+    """
+    # What was left out stays so: some settings ask whether others were given.
+    values = config.model_dump(mode="json", exclude_unset=True)
+    return _validated(values, overrides, Path(config.file or config.name))
+
+
+def _validated(values: dict[str, Any], overrides: Sequence[str], path: Path) -> Config:
     origin: dict[str, str] = {}
     for override in overrides:
         key, separator, text = override.partition("=")

@@ -9,17 +9,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfx import v1 as tfx
+from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.orchestration.metadata import ConnectionConfigType
 
 from components.baseline_probe.component import BaselineProbe
 from components.cross_dataset.component import CrossDatasetMatrix
 from components.data_gate.artifacts import StatisticsBaseline
 from components.data_gate.component import DataGate, DataReport
+from components.data_gate.example_validator import ExampleValidator
 from components.data_gate.schema import CuratedSchema, curated_schema
 from components.data_gate.slices import statistics_options
+from components.embedding.component import Embedder
 from components.errors import InputError
 from components.evaluator.component import ModelGate
 from components.evaluator.eval_config import build_eval_config
+from components.evaluator.tfma_evaluator import Evaluator
 from components.example_gen.component import XrayExampleGen
 from components.example_gen.split import TEST, TEST_UNSAMPLED, TRAIN, VALIDATION
 from components.explanation_probe.component import ExplanationProbe
@@ -30,12 +34,14 @@ from components.report.component import EvaluationReport
 from components.robustness.component import Robustness
 from components.scorer.component import Scorer
 from components.source_digest import source_digest
+from components.trainer.component import Trainer
 from components.trainer.weights import weights_fingerprint
-from pipeline.config import MODEL_NAME, Config
+from components.transform.component import Transform
+from components.tuner.component import Tuner
+from pipeline.beam import beam_args, require_shared_storage
+from pipeline.config import Config
 from pipeline.last_blessed import BLESSING_NODE, last_blessed_model, last_other_blessed_model
 
-# Beam counts them where it runs, which need not be where the pipeline was made.
-ALL_CORES = 0
 # They make grey levels out of files.
 DECODERS = ("tensorflow", "pillow", "opencv-python-headless", "pydicom", "python-gdcm")
 VALIDATION_EVALUATOR = "ValidationEvaluator"
@@ -78,12 +84,14 @@ def create_pipeline(
       metadata: connection to ML Metadata, for runners that do not bring their own.
 
     Raises:
-      InputError: if the experiment needs earlier runs, and the engine does not find them.
+      InputError: if the experiment needs earlier runs, and the engine does not find them; or if
+        Beam's workers do not see the places.
     """
     if config.trainer.warm_start and not places.remembers:
         raise InputError(
             "trainer.warm_start: this engine finds no models of earlier runs: leave it out"
         )
+    require_shared_storage(config.beam, [places.pipeline_root, *places.sources.values()])
     datasets, labels = config.data.datasets, config.data.labels
     example_gen = XrayExampleGen(
         sources={
@@ -99,9 +107,9 @@ def create_pipeline(
             "example_gen/datasets",
             "example_gen/images",
             packages=DECODERS,
-            modules=("serving.dicom_image", "serving.gdcm_decoder"),
+            modules=("serving.dicom_image", "serving.gdcm_decoder", "serving.raster_image"),
         ),
-    ).with_beam_pipeline_args(beam_args(config.beam.workers or ALL_CORES))
+    )
     examples = example_gen.outputs["examples"]
 
     schema_gen = CuratedSchema(text=curated_schema(datasets, config.data.quality, labels))
@@ -113,7 +121,7 @@ def create_pipeline(
     )
     statistics = statistics_gen.outputs["statistics"]
 
-    example_validator = tfx.components.ExampleValidator(statistics=statistics, schema=schema)
+    example_validator = ExampleValidator(statistics=statistics, schema=schema)
 
     # The statistics that the gate last let pass: none in the first run.
     last_baseline = tfx.dsl.Resolver(
@@ -143,7 +151,7 @@ def create_pipeline(
     )
 
     # With `materialize` every image would be written again as 600 kB of floats.
-    transform = tfx.components.Transform(
+    transform = Transform(
         examples=examples,
         schema=schema,
         preprocessing_fn="components.transform.preprocessing_fn.preprocessing_fn",
@@ -158,13 +166,6 @@ def create_pipeline(
     # What follows works on data that the gate let pass, and need not know of it.
     transform.add_upstream_node(data_gate)
 
-    learning: dict[str, Any] = {
-        "examples": examples,
-        "transform_graph": transform.outputs["transform_graph"],
-        "schema": schema,
-        "train_args": tfx.proto.TrainArgs(splits=[TRAIN]),
-        "eval_args": tfx.proto.EvalArgs(splits=[VALIDATION]),
-    }
     learnt: dict[str, Any] = {
         "settings": config.trainer.model_dump(mode="json"),
         "labels": labels,
@@ -174,7 +175,26 @@ def create_pipeline(
         "weights": weights_fingerprint(config.trainer.weights),
     }
 
-    tuner = tfx.components.Tuner(
+    embedder = Embedder(
+        examples=examples,
+        transform_graph=transform.outputs["transform_graph"],
+        splits=[TRAIN, VALIDATION, *([TEST] if config.crosses_datasets else [])],
+        trainer=learnt,
+        settings=config.embedding,
+        code=source_digest("embedding", "trainer", "transform", packages=("tensorflow", "keras")),
+    )
+    activations = embedder.outputs["activations"] if config.embedding.enabled else None
+
+    learning: dict[str, Any] = {
+        "examples": examples,
+        "activations": activations,
+        "transform_graph": transform.outputs["transform_graph"],
+        "schema": schema,
+        "train_args": tfx.proto.TrainArgs(splits=[TRAIN], num_steps=config.trainer.max_steps),
+        "eval_args": tfx.proto.EvalArgs(splits=[VALIDATION]),
+    }
+
+    tuner = Tuner(
         tuner_fn="components.tuner.tuner_fn.tuner_fn",
         custom_config=learnt
         | {
@@ -186,7 +206,7 @@ def create_pipeline(
 
     last_blessed = last_blessed_model()
 
-    trainer = tfx.components.Trainer(
+    trainer = Trainer(
         run_fn="components.trainer.run_fn.run_fn",
         hyperparameters=tuner.outputs["best_hyperparameters"] if config.tuner.enabled else None,
         base_model=last_blessed.outputs["model"] if config.trainer.warm_start else None,
@@ -217,7 +237,7 @@ def create_pipeline(
     scores = scorer.outputs["scores"]
 
     # TFMA reads the scores; the model is there for whoever asks what was evaluated.
-    evaluator = tfx.components.Evaluator(
+    evaluator = Evaluator(
         examples=scores,
         model=model,
         eval_config=build_eval_config(config.evaluator, gated=datasets, labels=labels),
@@ -226,14 +246,14 @@ def create_pipeline(
 
     # Of these figures nothing is asked.
     report_only = build_eval_config(config.evaluator, gated=[], labels=labels)
-    validation_evaluator = tfx.components.Evaluator(
+    validation_evaluator = Evaluator(
         examples=scores, model=model, eval_config=report_only, example_splits=[VALIDATION]
     ).with_id(VALIDATION_EVALUATOR)
 
     # At the prevalence that the datasets have; balanced test images cannot tell the predictive
     # values.
     balanced = [name for name, source in datasets.items() if source.normals_per_pneumonia]
-    unsampled_evaluator = tfx.components.Evaluator(
+    unsampled_evaluator = Evaluator(
         examples=scores, model=model, eval_config=report_only, example_splits=[TEST_UNSAMPLED]
     ).with_id(UNSAMPLED_EVALUATOR)
 
@@ -278,6 +298,7 @@ def create_pipeline(
         examples=examples,
         transform_graph=transform.outputs["transform_graph"],
         hyperparameters=tuner.outputs["best_hyperparameters"] if config.tuner.enabled else None,
+        activations=activations,
         trainer=learnt,
         code=source_digest("cross_dataset", "statistics", "trainer", "transform"),
     )
@@ -309,7 +330,7 @@ def create_pipeline(
             "evaluator",
             packages=("opencv-python-headless",),
         ),
-    ).with_beam_pipeline_args(beam_args(config.beam.workers or ALL_CORES))
+    )
 
     report = EvaluationReport(
         judgement=model_gate.outputs["judgement"],
@@ -366,9 +387,8 @@ def create_pipeline(
         ),
     )
 
-    return tfx.dsl.Pipeline(
-        # Kubeflow takes neither underscores nor capitals.
-        pipeline_name=f"{MODEL_NAME}-{config.name}".replace("_", "-").lower(),
+    pipeline = tfx.dsl.Pipeline(
+        pipeline_name=config.pipeline_name,
         pipeline_root=places.pipeline_root,
         components=[
             example_gen,
@@ -379,6 +399,7 @@ def create_pipeline(
             data_report,
             data_gate,
             transform,
+            *([embedder] if config.embedding.enabled else []),
             *([tuner] if config.tuner.enabled else []),
             *([last_blessed] if config.trainer.warm_start else []),
             trainer,
@@ -399,13 +420,16 @@ def create_pipeline(
         ],
         enable_cache=True,
         metadata_connection_config=metadata,
-        beam_pipeline_args=[*beam_args(1)],
     )
+    for node in pipeline.components:
+        if isinstance(node, BaseBeamComponent):
+            node.with_beam_pipeline_args(beam_args(config.beam, node=node.id))
+    return pipeline
 
 
 def lineage(config: Config) -> dict[str, Any]:
     """What a report says of where a model came from, beside the artifacts."""
-    settings = config.model_dump_json(exclude={"file", "description"})
+    settings = config.model_dump_json(exclude={"file", "description", "metadata", "kubeflow"})
     return {
         "experiment": config.name,
         "description": config.description,
@@ -416,10 +440,3 @@ def lineage(config: Config) -> dict[str, Any]:
         },
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
-
-
-def beam_args(workers: int) -> list[str]:
-    """Threads, not processes: the work is in libraries that let others run meanwhile."""
-    if workers == 1:
-        return ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
-    return ["--direct_running_mode=multi_threading", f"--direct_num_workers={workers}"]

@@ -10,16 +10,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tfx.utils import path_utils
+from tfx.dsl.io import fileio
+from tfx.utils import io_utils, path_utils
 
+from components import storage
 from components.data_gate.executor import HTML_FILE, INDEX_FILE
 from components.evaluator import results
 from components.evaluator.judgement import read_judgement
 from components.example_gen import report as ingest
+from components.grad_cam.executor import HTML_FILE as CASES_PAGE
 from components.infra_canary.executor import read_trial
+from components.pusher import remote
 from components.report.executor import CARD_PAGE, TFMA_FILE
 from components.report.executor import HTML_FILE as REPORT
-from components.trainer.export import CONTRACT, KERAS_FOLDER
+from components.trainer.contract_file import CONTRACT, KERAS_FOLDER
 from pipeline.config import Config
 from pipeline.last_blessed import BLESSING_NODE
 from pipeline.pipeline import PACKAGES, UNSAMPLED_EVALUATOR
@@ -64,7 +68,7 @@ def summarize(
     data_report = nodes["DataReport"].outputs["report"]
     canary = _canary(nodes)
     slices = _load(config, evaluation.uri)
-    contract = json.loads((Path(path_utils.serving_model_path(model.uri)) / CONTRACT).read_text())
+    contract = _read_json(f"{path_utils.serving_model_path(model.uri)}/{CONTRACT}")
     return {
         "experiment": config.name,
         "description": config.description,
@@ -105,13 +109,13 @@ def summarize(
         "paths": {
             "run": str(run_folder),
             "model": path_utils.serving_model_path(model.uri),
-            "keras": _only_file(Path(model.uri) / KERAS_FOLDER),
+            "keras": io_utils.get_only_uri_in_dir(f"{model.uri}/{KERAS_FOLDER}"),
             "evaluation": evaluation.uri,
             "scores": nodes["Scorer"].outputs["scores"].uri,
             "report": f"{nodes['EvaluationReport'].outputs['report'].uri}/{REPORT}",
             "dashboard": f"{nodes['EvaluationReport'].outputs['report'].uri}/{TFMA_FILE}",
             "model_card": f"{nodes['EvaluationReport'].outputs['report'].uri}/{CARD_PAGE}",
-            "grad_cam": f"{nodes['GradCamReport'].outputs['report'].uri}/report.html",
+            "grad_cam": f"{nodes['GradCamReport'].outputs['report'].uri}/{CASES_PAGE}",
             "data": f"{data_report.uri}/{HTML_FILE}",
             "statistics": nodes["StatisticsGen"].outputs["statistics"].uri,
             "tensorboard": nodes["Trainer"].outputs["model_run"].uri,
@@ -144,27 +148,32 @@ def _unsampled(config: Config, nodes: Mapping[str, NodeRecord]) -> list[dict[str
 
 
 def _account(artifact: Output) -> dict[str, Any]:
-    account = json.loads((Path(artifact.uri) / ingest.FILE_NAME).read_text())
+    account = _read_json(f"{artifact.uri}/{ingest.FILE_NAME}")
     # The names of files are in the report.
     return {key: value for key, value in account.items() if not key.endswith("_files")}
 
 
 def _data_gate(artifact: Output) -> dict[str, Any]:
-    found = json.loads((Path(artifact.uri) / INDEX_FILE).read_text())
+    found = _read_json(f"{artifact.uri}/{INDEX_FILE}")
     return {key: found[key] for key in ("problems", "notes")}
 
 
 def _pushed(artifact: Output) -> dict[str, Any] | None:
     if not artifact.properties.get("pushed"):
         return None
-    path = Path(str(artifact.properties["pushed_destination"]))
-    labels = ModelFolder(path.parent).labels().current
+    path = str(artifact.properties["pushed_destination"])
+    folder, _, version = path.rpartition("/")
+    labels = (
+        remote.current_labels(folder)
+        if storage.is_remote(folder)
+        else ModelFolder(Path(folder)).labels().current
+    )
     return {
-        "version": path.name,
-        "path": str(path),
+        "version": version,
+        "path": path,
         # What is cached was not pushed again: another run, or `cxr models`, may have moved them.
-        "labels": [name for name, number in labels.items() if number == int(path.name)],
-        "exists": path.exists(),
+        "labels": [name for name, number in labels.items() if number == int(version)],
+        "exists": bool(fileio.exists(path)),
     }
 
 
@@ -175,5 +184,6 @@ def _canary(nodes: Mapping[str, NodeRecord]) -> dict[str, Any] | None:
     return {"blessed": trial.blessed} | trial.model_dump(mode="json")
 
 
-def _only_file(folder: Path) -> str:
-    return str(next(folder.iterdir()))
+def _read_json(uri: str) -> Any:
+    with fileio.open(uri, "rb") as file:
+        return json.loads(file.read())

@@ -14,6 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from components.disclaimer import DISCLAIMER
+from components.storage import is_remote
+from pipeline.copying import copying
 from serving.model_config import FILE_NAME
 
 _FIGURES = ("auc", "sensitivity", "specificity")
@@ -184,6 +186,10 @@ def _print_paths(summary: Mapping[str, Any], console: Console) -> None:
         console.print(f"  {name:<12} {_short(str(path))}", soft_wrap=True)
     console.print("\nNext:")
     model = summary["pushed"]["path"] if summary["pushed"] else paths["model"]
+    if is_remote(model):
+        # What predicts and serves takes folders of this machine.
+        console.print(f"  {escape(copying(model))}", soft_wrap=True)
+        return
     commands = [
         f"{_program('cxr')} predict {_quoted(paths['example_image'])} --model {_quoted(model)}",
         f"{_program('tensorboard')} --logdir {_quoted(paths['tensorboard'])}",

@@ -16,11 +16,13 @@ from rich.table import Table
 
 from components.disclaimer import DISCLAIMER
 from components.example_gen.datasets import listing, registry
+from components.example_gen.datasets.files import Place
 from components.example_gen.datasets.listing import DatasetError, Listing
 from components.example_gen.public import checksums, published
 from components.example_gen.public import fetch as fetching
 from components.example_gen.public.fetch import Fetched
 from components.example_gen.record import PATHOLOGIES, Labels, class_names
+from pipeline.commands.folder import DataFolder
 
 _DATASET = click.Choice(sorted(registry.DATASETS))
 _SYNTHETIC = click.Choice(["nih", "pediatric"])
@@ -130,7 +132,7 @@ def _told(fetched: Fetched, out: Path) -> str:
 
 
 @data.command()
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("folder", type=DataFolder())
 @click.option("--dataset", type=_DATASET, help="[default: every one that is there]")
 @click.option(
     "--labels",
@@ -140,12 +142,14 @@ def _told(fetched: Fetched, out: Path) -> str:
     help="What images are labelled with, as in data.labels.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
-def inspect(folder: Path, dataset: str | None, labels: Labels, as_json: bool) -> None:
+def inspect(folder: Place, dataset: str | None, labels: Labels, as_json: bool) -> None:
     """List the datasets in FOLDER: images, patients and classes, and what would be left out.
+
+    FOLDER may be a URL, such as gs://bucket/x-rays.
 
     No image is opened: damaged ones are found when they are read.
     """
-    found: list[tuple[Path, Listing]] = []
+    found: list[tuple[Place, Listing]] = []
     unusable: list[str] = []
     for name in [dataset] if dataset else sorted(registry.DATASETS):
         try:
@@ -170,7 +174,7 @@ def inspect(folder: Path, dataset: str | None, labels: Labels, as_json: bool) ->
         _print(_counts(root, one, labels))
 
 
-def _counts(root: Path, found: Listing, labels: Labels) -> dict:
+def _counts(root: Place, found: Listing, labels: Labels) -> dict:
     return {
         "dataset": found.dataset,
         "root": str(root),

@@ -15,6 +15,7 @@ import click
 
 from components.disclaimer import DISCLAIMER
 from components.errors import InputError
+from pipeline.copying import LocalPath
 
 if TYPE_CHECKING:
     from components.drift.comparison import Comparison
@@ -38,12 +39,12 @@ class NoStatisticsError(InputError):
 
 
 @click.command()
-@click.argument("log", type=click.Path(path_type=Path, exists=True))
+@click.argument("log", type=LocalPath(exists=True))
 @click.option(
     "--model",
     "model_dir",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     required=True,
     help="The served version's folder, or a folder of versions (the stable one).",
 )

@@ -12,6 +12,7 @@ import click
 from components.disclaimer import DISCLAIMER
 from components.errors import InputError
 from pipeline.commands.report import find_report, load_figures
+from pipeline.copying import LocalPath
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,13 +41,13 @@ _SIDES = ("below", "at or above")
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(dir_okay=False),
     help="Where the picture goes.  [default: FILE_explained.png, here]",
 )
 @click.option("--finding", default="", help="Of a multi-label model; by default the report's.")
 @click.option(
     "--runs",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=LocalPath(file_okay=False),
     default=Path("runs"),
     show_default=True,
     help="Where the experiments were run.",
@@ -61,22 +62,22 @@ def explain(run: str, case: str, out: Path | None, finding: str, runs: Path) -> 
     """
     index = _read_index(run, runs)
     sources = index["sources"]
-    model = Path(sources["model"]) / _SERVED
-    if not model.is_dir():
-        raise InputError(f"{run}: its model is no longer in {model}: run the experiment again")
-
     # Here, not above: the command's help should not wait for TensorFlow.
-    from serving.saved_model import import_tensorflow
+    from tfx.dsl.io import fileio
 
-    import_tensorflow()
+    from components import storage
     from components.grad_cam.exported_model import read_contract
     from components.grad_cam.pictures import overlay_png, read_film, to_heat
     from components.grad_cam.words import format_logits
 
+    model = f"{sources['model']}/{_SERVED}"
+    if not fileio.isdir(model):
+        raise InputError(f"{run}: its model is no longer in {model}: run the experiment again")
     finding = finding or _finding(index)
-    contract = read_contract(str(model), finding)
+    contract = read_contract(model, finding)
     film = _film(case, sources["examples"], index["split"], finding)
-    explanation = _ask(model, film)
+    with storage.local_copy(model) as folder:
+        explanation = _ask(folder, film)
     picture = overlay_png(
         read_film(film.encoded),
         to_heat(_map(explanation, contract), contract.reference),
@@ -94,14 +95,21 @@ def explain(run: str, case: str, out: Path | None, finding: str, runs: Path) -> 
 
 def _read_index(run: str, runs: Path) -> dict[str, Any]:
     """What the run's GradCamReport wrote."""
+    from serving.saved_model import import_tensorflow
+
     figures = load_figures(find_report(run, runs))
     source = figures.lineage.artifacts.get("explanations")
     if source is None:
         raise InputError(f"{run} was made without explanations: run the experiment again")
-    path = Path(source.uri) / _INDEX
-    if not path.is_file():
+    # Quietly; what reads the store would import it.
+    import_tensorflow()
+    from tfx.dsl.io import fileio
+
+    path = f"{source.uri}/{_INDEX}"
+    if not fileio.exists(path):
         raise InputError(f"{run}: its explanations are no longer in {path}: run it again")
-    index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    with fileio.open(path, "rb") as file:
+        index: dict[str, Any] = json.loads(file.read())
     if "sources" not in index:
         raise InputError(f"{path} was written by another version: run the experiment again")
     return index
@@ -126,7 +134,7 @@ def _film(case: str, examples: str, split: str, finding: str) -> Film:
         return Film(
             sha256="", filename=case, dataset="", encoded=encoded, labels=(), details={}, boxes=()
         )
-    for film in _films(Path(examples), split, finding):
+    for film in _films(examples, split, finding):
         if film.filename == case:
             return film
     raise InputError(
@@ -134,16 +142,16 @@ def _film(case: str, examples: str, split: str, finding: str) -> Film:
     )
 
 
-def _films(examples: Path, split: str, finding: str) -> Iterator[Film]:
-    import tensorflow as tf
+def _films(examples: str, split: str, finding: str) -> Iterator[Film]:
+    from tfx.dsl.io import fileio
 
+    from components import storage
     from components.grad_cam.films import parse_film
 
-    files = sorted(str(path) for path in (examples / f"Split-{split}").glob("*.gz"))
+    files = sorted(str(path) for path in fileio.glob(f"{examples}/Split-{split}/*.gz"))
     if not files:
         raise InputError(f"the images are no longer in {examples}: run the experiment again")
-    records = tf.data.TFRecordDataset(files, compression_type="GZIP")
-    for record in records.as_numpy_iterator():
+    for record in storage.read_records(files).as_numpy_iterator():
         yield parse_film(record, finding)
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from components.disclaimer import DISCLAIMER
 from pipeline.config import Config, ConfigError, load_config
 from pipeline.console import noise_to
+from pipeline.copying import LocalPath
 
 if TYPE_CHECKING:
     from components.cross_dataset.matrix import Matrix
@@ -29,14 +30,12 @@ _NEEDED = ("XrayExampleGen", "Transform")
 )
 @click.option(
     "--runs",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     default=Path("runs"),
     show_default=True,
     help="Where the experiment was run.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Where matrix.md and matrix.json go, if so."
-)
+@click.option("--out", type=LocalPath(), help="Where matrix.md and matrix.json go, if so.")
 def matrix(experiment: str, overrides: tuple[str, ...], runs: Path, out: Path | None) -> None:
     """Train a head on each dataset of EXPERIMENT (both, by default), and test it on every one.
 
@@ -72,23 +71,25 @@ def matrix(experiment: str, overrides: tuple[str, ...], runs: Path, out: Path | 
 
 def _find(config: Config, runs: Path) -> Matrix:
     """The matrix of the last run, or, where that has none with these settings, a new one."""
+    from tfx.dsl.io import fileio
+
     from components.cross_dataset import heads
     from components.cross_dataset.executor import read_hyperparameters
     from components.cross_dataset.matrix import FILE_NAME, Matrix
     from components.source_digest import source_digest
     from components.trainer.hyperparameters import with_hyperparameters
     from components.trainer.weights import settle_weights
+    from pipeline.run_folder import RunFolder
     from pipeline.run_record import require_run
-    from pipeline.runners.local import RunFolder
 
-    nodes = require_run(config.name, RunFolder(runs / config.name).metadata, _NEEDED)
+    nodes = require_run(config, RunFolder(runs / config.name), _NEEDED)
     settings = settle_weights(config.trainer, config.transform.image_size)
     if config.tuner.enabled and "Tuner" in nodes:
         best = nodes["Tuner"].outputs["best_hyperparameters"].uri
         settings = with_hyperparameters(settings, read_hyperparameters(best))
     if _NODE in nodes and "report" in nodes[_NODE].outputs:
-        written = Path(nodes[_NODE].outputs["report"].uri) / FILE_NAME
-        kept = Matrix.model_validate_json(written.read_text())
+        with fileio.open(f"{nodes[_NODE].outputs['report'].uri}/{FILE_NAME}", "rb") as file:
+            kept = Matrix.model_validate_json(file.read())
         if kept.settings == heads.deciding(settings):
             return kept
     return heads.measure(

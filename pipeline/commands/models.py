@@ -13,6 +13,8 @@ import click
 
 from components.disclaimer import DISCLAIMER
 from components.errors import InputError
+from components.storage import is_remote
+from pipeline.copying import copying
 
 if TYPE_CHECKING:
     from serving.versions import ModelFolder, Version
@@ -144,6 +146,8 @@ def _find(where: str | None) -> ModelFolder:
             there = ", ".join(folder.parts[-3] for folder in pushed) or "none"
             raise ModelsError(f"which RUN? Below {RUNS_DIR}/ there are pushed models of: {there}")
         return ModelFolder(pushed[0])
+    if is_remote(where):
+        raise ModelsError(f"takes what is on this machine: first {copying(where)}")
     tried = [
         RUNS_DIR / where / "serving" / MODEL_NAME,
         Path(where) / "serving" / MODEL_NAME,

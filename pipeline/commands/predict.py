@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.copying import LocalPath
+
 if TYPE_CHECKING:
     from serving.prediction import Predictor
 
@@ -30,14 +32,12 @@ class Source:
 
 
 @click.command()
-@click.argument(
-    "images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=LocalPath())
 @click.option(
     "--model",
     "model_dir",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="A model version's folder, a folder of versions, or a run's folder. "
     "[default: what was last pushed under ./runs]",
 )
@@ -48,20 +48,20 @@ class Source:
 @click.option("--tls", is_flag=True, help="Encrypt the connection to the server.")
 @click.option(
     "--root-certificates",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="PEM file to know the server by; implies --tls. [default: the system's]",
 )
 @click.option(
     "--explain",
     "explain_to",
     metavar="PNG",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="Draw where the model found it; a folder of pictures for several images.",
 )
 @click.option(
     "--out",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="Write the answers to FILE.csv as they come, or in the end to FILE.json. What FILE.csv "
     "tells of already is skipped.",
 )

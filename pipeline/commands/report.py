@@ -15,6 +15,7 @@ import click
 from components.disclaimer import DISCLAIMER
 from components.errors import InputError
 from pipeline.console import noise_to
+from pipeline.copying import LocalPath
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,7 +28,7 @@ _PAGES = {"report": "report.html", "card": "model_card.html", "tfma": "tfma.html
 
 _RUNS = click.option(
     "--runs",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=LocalPath(file_okay=False),
     default=Path("runs"),
     show_default=True,
     help="Where the experiments were run.",
@@ -132,9 +133,12 @@ def compare(first: str, second: str, markdown: bool, runs: Path) -> None:
 
 def _tests(first: Figures, second: Figures) -> list[str]:
     """What DeLong's test says, or why there is none."""
+    with noise_to(Path(os.devnull)):
+        from tfx.dsl.io import fileio
+
     uris = [figures.lineage.artifacts["scores"].uri for figures in (first, second)]
     for uri in uris:
-        if not Path(uri).is_dir():
+        if not fileio.isdir(uri):
             return [f"No paired test: the scores are no longer in {uri}."]
     from components.report.comparison import paired_tests
 

@@ -12,9 +12,11 @@ import click
 
 from components.disclaimer import DISCLAIMER
 from components.errors import InputError
+from components.storage import is_remote
+from pipeline.copying import LocalPath, copying
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_FOLDER = LocalPath(file_okay=False)
+_FILE = LocalPath(exists=True, dir_okay=False)
 # What the server's own defaults decide is not given on; so they stand in one place.
 _UNSET: Any = None
 # As TensorFlow Serving takes them: --flag, --flag=true, --flag=false.
@@ -75,6 +77,11 @@ def serve(**flags: Any) -> None:
     if not given.get("model_base_path") and not given.get("model_config_file"):
         raise click.UsageError("Give --model-base-path DIR or --model-config-file FILE.")
     base_path = given.get("model_base_path")
+    if base_path and is_remote(base_path):
+        raise click.BadParameter(
+            f"takes what is on this machine: first {copying(base_path)}",
+            param_hint="--model-base-path",
+        )
     if base_path and not Path(base_path).is_dir():
         raise click.BadParameter(f"{base_path}: no such folder", param_hint="--model-base-path")
     if given.get("rest_api_port") == 0:  # as for TensorFlow Serving

@@ -26,9 +26,10 @@ from components.evaluator.settings import EvaluatorSettings
 from components.example_gen import record
 from components.example_gen.split import TEST
 from components.scorer.component import Scorer
-from components.trainer.export import CONTRACT
+from components.trainer.contract_file import CONTRACT
 from pipeline.last_blessed import last_other_blessed_model
-from pipeline.run_record import last_run
+from pipeline.run_folder import RunFolder
+from pipeline.run_record import histories
 from tests import examples
 from tests.components.trainer.samples import write_records
 
@@ -183,7 +184,7 @@ class Line:
                 filesystem=tfx.proto.PushDestination.Filesystem(base_directory=str(self.served))
             ),
         )
-        metadata = self._folder / "metadata.sqlite"
+        folder = RunFolder(self._folder)
         tfx.orchestration.LocalDagRunner().run(
             tfx.dsl.Pipeline(
                 pipeline_name="line",
@@ -191,12 +192,17 @@ class Line:
                 components=[found, trained, last, scorer, evaluator, probe, gate, pusher],
                 enable_cache=True,
                 metadata_connection_config=(
-                    tfx.orchestration.metadata.sqlite_metadata_connection_config(str(metadata))
+                    tfx.orchestration.metadata.sqlite_metadata_connection_config(
+                        str(folder.metadata)
+                    )
                 ),
                 beam_pipeline_args=["--direct_running_mode=in_memory"],
             )
         )
-        return read_judgement(last_run(metadata)["ModelGate"].outputs["judgement"].uri)
+        (history,) = histories(folder)
+        judgement = history.output(history.runs[-1], "ModelGate", "judgement")
+        assert judgement is not None
+        return read_judgement(judgement.uri)
 
     @property
     def pushed(self) -> int:
