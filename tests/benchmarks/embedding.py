@@ -27,9 +27,10 @@ import tensorflow as tf
 
 from components.example_gen.synthetic.anatomy import sample_anatomy
 from components.example_gen.synthetic.phantom import draw_film
-from components.trainer.activations import BATCH, FrozenPart
 from components.trainer.frozen import freeze, resolve_precision
-from components.trainer.preparation import build_network
+from components.trainer.frozen_part import FrozenPart
+from components.trainer.index import BATCH
+from components.trainer.network import build_network
 from components.trainer.settings import TrainerSettings
 from components.transform import preprocessing
 

@@ -38,12 +38,13 @@ from components.scorer.settings import ScorerSettings
 from components.trainer.backbones import build_backbone
 from components.trainer.calibration import Calibration
 from components.trainer.classifier import build_classifier, build_head
+from components.trainer.contract_file import CONTRACT
 from components.trainer.explaining import Explanation, FrozenClassifier
-from components.trainer.export import CONTRACT
 from components.trainer.frozen import resolve_precision
 from components.trainer.operating_point import OperatingPoint
 from components.trainer.outputs import Output
-from components.trainer.serving_module import BINARY, MULTILABEL, Answers, ServingModule
+from components.trainer.serving_module import Answers, ServingModule
+from components.trainer.tasks import BINARY, MULTILABEL
 from tests import examples
 from tests.benchmarks.serving_latency import SEED, SIZE, Preprocessing
 

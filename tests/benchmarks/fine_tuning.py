@@ -27,7 +27,8 @@ from components.example_gen.datasets.source import Source
 from components.trainer.backbones import BACKBONES, build_backbone
 from components.trainer.classifier import build_head
 from components.trainer.imbalance import Imbalance, balance, loss
-from components.trainer.preparation import Preparation, build_network
+from components.trainer.network import build_network
+from components.trainer.preparation import Preparation
 from components.trainer.settings import TrainerSettings
 from components.trainer.training import Workplace, fine_tune
 from components.transform import preprocessing

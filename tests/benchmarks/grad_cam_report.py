@@ -29,8 +29,8 @@ from components.grad_cam.artifacts import ExplanationReport
 from components.grad_cam.settings import GradCamSettings
 from components.scorer.exported_model import ExportedModel
 from components.scorer.scoring import score
-from components.trainer.export import CONTRACT
-from pipeline.pipeline import beam_args
+from components.trainer.contract_file import CONTRACT
+from pipeline.beam import BeamSettings, beam_args
 from tests import examples
 from tests.benchmarks.serving_latency import STANDARDISED_ON, build, draw, export
 
@@ -81,7 +81,9 @@ def _report(root: Path, inputs: dict[str, list[Artifact]], cases: int | str) -> 
     with tempfile.TemporaryDirectory(dir=root) as out:
         output = _artifact(ExplanationReport, Path(out))
         context = BaseBeamExecutor.Context(
-            beam_pipeline_args=beam_args(0), tmp_dir=f"{out}/tmp", unique_id="1"
+            beam_pipeline_args=beam_args(BeamSettings(), node="GradCamReport"),
+            tmp_dir=f"{out}/tmp",
+            unique_id="1",
         )
         executor.Executor(context).Do(
             inputs,

@@ -49,7 +49,7 @@ def main() -> None:
             measure(arguments.nih, Path(scratch), arguments.workers, embed=arguments.embed)
             return
         for images in arguments.images:
-            root = _dataset(images, Path(scratch) / str(images))
+            root = draw_dataset(images, Path(scratch) / str(images))
             measure(root, root / "out", arguments.workers, embed=arguments.embed)
 
 
@@ -82,7 +82,7 @@ def example_gen(root: Path, out: Path, workers: int) -> None:
     from components.example_gen import executor
     from components.example_gen.artifacts import IngestReport
     from components.example_gen.component import XrayExampleGen
-    from pipeline.pipeline import beam_args
+    from pipeline.beam import BeamSettings, beam_args
 
     node = XrayExampleGen(
         sources={"nih": Source(folder=str(root))},
@@ -95,7 +95,9 @@ def example_gen(root: Path, out: Path, workers: int) -> None:
     examples.uri, report.uri = str(out / "examples"), str(out / "report")
     Path(report.uri).mkdir(parents=True)
     context = BaseBeamExecutor.Context(
-        beam_pipeline_args=beam_args(workers), tmp_dir=str(out / "tmp"), unique_id=str(workers)
+        beam_pipeline_args=beam_args(BeamSettings(workers=workers), node=node.id),
+        tmp_dir=str(out / "tmp"),
+        unique_id=str(workers),
     )
     executor.Executor(context).Do(
         {}, {"examples": [examples], "report": [report]}, dict(node.exec_properties)
@@ -107,9 +109,11 @@ def embedding(out: Path) -> None:
     import tensorflow as tf
 
     from components.trainer.activation_cache import ActivationCache
-    from components.trainer.activations import FrozenPart, compute, read_index
+    from components.trainer.activations import compute
     from components.trainer.frozen import resolve_precision
-    from components.trainer.preparation import build_network
+    from components.trainer.frozen_part import FrozenPart
+    from components.trainer.index import read_index
+    from components.trainer.network import build_network
     from components.trainer.settings import TrainerSettings
     from components.transform import preprocessing
 
@@ -123,7 +127,7 @@ def embedding(out: Path) -> None:
     compute(index, part, ActivationCache(out, part.key, part.shape), "images embedded")
 
 
-def _dataset(images: int, root: Path) -> Path:
+def draw_dataset(images: int, root: Path) -> Path:
     """The whole table, and the images of its first rows."""
     drawn = layouts.synthesize("nih", images=DRAWN, out=root / "drawn", seed=1).root
     (root / "images").mkdir(parents=True)

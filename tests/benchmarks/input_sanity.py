@@ -34,7 +34,8 @@ from components.trainer.input_sanity import InputSanity
 from components.trainer.operating_point import OperatingPoint
 from components.trainer.outputs import Output
 from components.trainer.sanity_fitting import fit_sanity
-from components.trainer.serving_module import BINARY, Answers, ServingModule
+from components.trainer.serving_module import Answers, ServingModule
+from components.trainer.tasks import BINARY
 from components.transform import preprocessing
 
 SIZE = 224

@@ -24,14 +24,20 @@ def alone(
     Returns:
       `wall` in seconds; `cores` that were busy; `peak` and, before the work, `imports`: the
       process's largest memory, in MiB.
+
+    Raises:
+      EOFError: if the process died.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(sender, work, arguments, prepare))
     process.start()
-    measured = receiver.recv()
-    process.join()
-    return measured
+    # This process's own end: else a child that dies would be waited for.
+    sender.close()
+    try:
+        return receiver.recv()
+    finally:
+        process.join()
 
 
 def _measure(

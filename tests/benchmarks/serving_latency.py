@@ -34,7 +34,8 @@ from components.trainer.classifier import POOL, STANDARDISE, build_classifier, b
 from components.trainer.explaining import Explanation, FrozenClassifier
 from components.trainer.operating_point import OperatingPoint
 from components.trainer.outputs import Output
-from components.trainer.serving_module import BINARY, MULTILABEL, Answers, ServingModule
+from components.trainer.serving_module import Answers, ServingModule
+from components.trainer.tasks import BINARY, MULTILABEL
 from components.transform import preprocessing
 
 SIZE = 224

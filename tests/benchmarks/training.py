@@ -37,8 +37,10 @@ from components.trainer.backbones import build_backbone
 from components.trainer.classifier import build_classifier, build_head
 from components.trainer.frozen import resolve_precision
 from components.trainer.imbalance import balance
-from components.trainer.preparation import TASKS, Preparation, build_network
+from components.trainer.network import build_network
+from components.trainer.preparation import Preparation
 from components.trainer.settings import TrainerSettings
+from components.trainer.tasks import TASKS
 from components.trainer.training import Workplace, train
 from components.transform import preprocessing
 
