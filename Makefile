@@ -6,8 +6,12 @@ PYTHON := .venv/bin/python
 NAME ?= training
 # Processes that run tests; each needs two gigabytes.
 WORKERS ?= 2
+# Of the container image; TARGET is empty for the nodes of the pipeline.
+IMAGE ?= cxr:latest
+VARIANT ?= cpu
+TARGET ?=
 
-.PHONY: help demo test lint format benchmark image clean
+.PHONY: help demo test lint format benchmark docs audit sbom licences image clean
 
 help:
 	@echo "make demo       run the whole pipeline on synthetic chest X-rays"
@@ -15,7 +19,10 @@ help:
 	@echo "make benchmark  measure the Trainer against the notebook recipe; NAME=embedded_server,"
 	@echo "                embedding, evaluation, explain, fine_tuning, grad_cam_report, ingest,"
 	@echo "                input_sanity, near_duplicates or serving_latency for the others"
-	@echo "make image      build the container image"
+	@echo "make docs       write the documentation's site to dist/site"
+	@echo "make audit      ask for known vulnerabilities; make sbom, make licences"
+	@echo "make image      build the container image; VARIANT=cuda for GPUs, TARGET=beam for Beam's"
+	@echo "                workers, IMAGE=name:tag for another name"
 
 .PHONY: setup
 setup:
@@ -32,6 +39,9 @@ lint: setup
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+	.venv/bin/deptry .
+	.venv/bin/hadolint Containerfile
 
 format: setup
 	.venv/bin/ruff check --fix
@@ -40,8 +50,15 @@ format: setup
 benchmark: setup
 	$(PYTHON) -m tests.benchmarks.$(NAME)
 
+docs: setup
+	$(PYTHON) -m tools.reference
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet
+
+audit sbom licences: setup
+	@tools/supply_chain $@
+
 image:
-	docker build --file Containerfile --tag cxr:latest .
+	docker build --file Containerfile --build-arg VARIANT=$(VARIANT) $(TARGET:%=--target %) --tag $(IMAGE) .
 
 clean:
 	rm -rf .venv .uv
