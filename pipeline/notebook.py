@@ -129,7 +129,8 @@ class FinishedRun:
 def open_run(experiment: str) -> FinishedRun:
     """The last run of an experiment, below this folder's or its parent's `runs/`.
 
-    From here on the notebook shows what it is about: libraries log errors alone.
+    From here on the notebook shows what it is about: libraries log errors alone, and tables show
+    sentences to their end.
 
     Args:
       experiment: its name. The environment variable `CXR_RUN` names another run's folder instead.
@@ -137,7 +138,7 @@ def open_run(experiment: str) -> FinishedRun:
     Raises:
       ConfigError: if it was not run.
     """
-    _log_errors_alone()
+    _set_up_notebook()
     given = os.environ.get(RUN_VARIABLE)
     folders = [Path(given)] if given else [Path(up, "runs", experiment) for up in (".", "..")]
     for folder in folders:
@@ -174,11 +175,12 @@ def gallery(images: Sequence[bytes], captions: Sequence[str], *, height: float =
     return figure
 
 
-def _log_errors_alone() -> None:
+def _set_up_notebook() -> None:
     tf.get_logger().setLevel(logging.ERROR)
     absl.logging.set_verbosity(absl.logging.ERROR)
     logging.getLogger().setLevel(logging.ERROR)
     LOGGER.setLevel(logging.WARNING)
+    pd.set_option("display.max_colwidth", None)
 
 
 def _values(feature: Any) -> Any:
