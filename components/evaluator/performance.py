@@ -118,14 +118,19 @@ def _measure_one(scores: Scores, k: int, prevalence: float | None) -> Performanc
     positives, negatives = tp + fn, tn + fp
     both = bool(positives and negatives)
     rates = figures.Confusion(**counts.model_dump())
+    area = auc(scores, k)
+    # Resamples of few images, or of an area of 1, are nearly all alike, which is no certainty.
+    resampled = area is not None and area.method == roc.DELONG
 
     return Performance(
         finding=scores.outputs[k],
         n=len(scores),
         patients=len(np.unique(scores.patients)),
         positives=positives,
-        auc=auc(scores, k),
-        auc_by_patient=_by_patient(scores, repeated.auc(labels, probabilities)) if both else None,
+        auc=area,
+        auc_by_patient=_by_patient(scores, repeated.auc(labels, probabilities))
+        if resampled
+        else None,
         average_precision=_by_patient(scores, repeated.average_precision(labels, probabilities))
         if both
         else None,

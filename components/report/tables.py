@@ -63,7 +63,7 @@ def headlines(figures: Figures, split: str = TEST) -> Table:
         ("Patients", [count(one.patients) for _, one in found]),
         ("Positive", [_positives(one) for _, one in found]),
         ("AUC, by patient", [figure(one.auc_by_patient) for _, one in found]),
-        ("AUC, DeLong", [figure(one.auc) for _, one in found]),
+        ("AUC, by image", [figure(one.auc) for _, one in found]),
         ("Average precision", [figure(one.average_precision) for _, one in found]),
         ("Sensitivity", [figure(one.sensitivity) for _, one in found]),
         ("Specificity", [figure(one.specificity) for _, one in found]),

@@ -15,6 +15,9 @@ from components.statistics.interval import Interval
 # With fewer images of a class, DeLong's variance of an area is too unsure to build on.
 _FEWEST = 10
 
+# Of intervals, as `Interval.method` names them.
+DELONG, NEWCOMBE = "DeLong", "Newcombe"
+
 
 class OneClassError(ValueError):
     """A figure that takes images with a finding and images without."""
@@ -195,13 +198,13 @@ def auc_interval(labels: np.ndarray, scores: np.ndarray, level: float = 0.95) ->
     variance = _variance(below, above)
     if not variance or min(len(below), len(above)) < _FEWEST:
         lower, upper = _newcombe(area, len(below), len(above), level)
-        return Interval(estimate=area, lower=lower, upper=upper, method="Newcombe", level=level)
+        return Interval(estimate=area, lower=lower, upper=upper, method=NEWCOMBE, level=level)
     half_width = ndtri((1 + level) / 2) * math.sqrt(variance) / (area * (1 - area))
     return Interval(
         estimate=area,
         lower=float(expit(logit(area) - half_width)),
         upper=float(expit(logit(area) + half_width)),
-        method="DeLong",
+        method=DELONG,
         level=level,
     )
 
@@ -248,7 +251,7 @@ def _normal(difference: float, variance: float, level: float) -> Comparison:
             estimate=difference,
             lower=max(-1.0, difference - half_width),
             upper=min(1.0, difference + half_width),
-            method="DeLong",
+            method=DELONG,
             level=level,
         ),
         p_value=_two_sided(difference / deviation) if deviation else 1.0,

@@ -134,6 +134,17 @@ def test_one_patient_has_no_interval_over_patients() -> None:
     assert found.patients == 1
 
 
+def test_a_perfect_area_of_few_images_is_no_certainty() -> None:
+    scores = made_scores(12, separation=50.0)
+    (found,) = measure(scores, {}, {}).findings
+
+    # Every resample of patients would have an area of 1, too.
+    assert found.auc is not None
+    assert found.auc.estimate == 1
+    assert found.auc.lower < 0.95
+    assert found.auc_by_patient is None
+
+
 def test_images_of_one_patient_make_the_figure_less_sure() -> None:
     rng = np.random.default_rng(0)
     single = made_scores(150, separation=1.0, seed=3)

@@ -40,7 +40,7 @@ def test_it_has_the_sections_of_the_paper(card: str) -> None:
 def test_figures_are_those_of_the_artifacts(figures: Figures, card: str) -> None:
     performance = figures.headlines()[0].findings[0]
     point = figures.contract["outputs"][0]["operating_point"]
-    assert f"| AUC, DeLong | {performance.auc} |" in card
+    assert f"| AUC, by image | {performance.auc} |" in card
     assert f"| {point['threshold']:.4f} | {point['chosen_by']} |" in card
     for one in figures.slices():
         assert f"| {one.n:,} | {one.findings[0].positives:,} |" in card
