@@ -71,6 +71,13 @@ class FinishedRun:
         """What the run said at its end."""
         return json.loads((self.folder / "summary.json").read_text())
 
+    @property
+    def gates(self) -> pd.DataFrame:
+        """What each gate asked of each dataset, and what it found."""
+        return pd.DataFrame(
+            self.summary["gates"], columns=["dataset", "name", "verdict", "sentence"]
+        )
+
     @functools.cached_property
     def figures(self) -> Figures:
         """What the report says, as data, for the plots of `components.report.plots`."""
