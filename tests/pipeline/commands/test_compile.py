@@ -38,6 +38,7 @@ def test_it_says_that_data_is_read_anew(
     places = ("--pipeline-root", "gs://bucket/cxr/", "--data-root", str(data))
     assert cxr_compile(monkeypatch, "pediatric", *places, "-o", str(file)) == 0
     assert "see --local-data" in capfd.readouterr().out
+    places += ("--set", f"kubeflow.volumes=[{{claim: x-rays, path: {data}}}]")
     spec, _ = yaml.safe_load_all(file.read_text())
     assert spec["defaultPipelineRoot"] == "gs://bucket/cxr"
     tasks = spec["components"]["tfx-dag"]["dag"]["tasks"]

@@ -22,7 +22,10 @@ from pipeline.runners.kubeflow import submission
 from tests.pipeline.runners.kubeflow.fake_api import RUN, FakeApi
 
 ROOT = "minio://bucket/cxr"
-PLACE = ("--pipeline-root", ROOT, "--image", "registry/cxr:1")
+# What pods need to open these places.
+MINIO = ("--set", "kubeflow.env.AWS_ENDPOINT_URL=http://minio-service.kubeflow:9000")
+CLAIM = ("--set", "kubeflow.volumes=[{claim: x-rays, path: /data}]")
+PLACE = ("--pipeline-root", ROOT, "--image", "registry/cxr:1", *MINIO, *CLAIM)
 
 
 @pytest.fixture(autouse=True)
