@@ -58,9 +58,7 @@ def compile_pipeline(
     check_root(places.pipeline_root, flavour)
     if flavour == "vertex":
         spec = compile_with_tfx(create_pipeline(config, places), image=image)
-        if not places.fingerprint:
-            spec = nodes.read_anew(spec)
-        documents = [spec]
+        documents = [nodes.run_anew(spec, nodes.readers_of_unseen_files(config, places))]
     else:
         documents = compile_for_kubeflow(config, places, image=image)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -94,10 +92,10 @@ def compile_for_kubeflow(config: Config, places: Places, *, image: str) -> list[
         raise InputError(
             f"beam.runner={config.beam.runner}: on open-source Kubeflow a node works on its pod's "
             "copies of artifacts, which no other cluster sees: leave it out"
-    check_reach(places, settings)
-    pipeline = build(config, places)
         )
     settings = config.kubeflow
+    check_reach(places, settings)
+    pipeline = build(config, places)
     exit_handler = build_exit_handler(config)
     nodes.check_nodes(settings, [node.id for node in (*pipeline.components, exit_handler)])
     spec = compile_with_tfx(pipeline, exit_handler, image=image, command=LAUNCH)
@@ -108,7 +106,8 @@ def compile_for_kubeflow(config: Config, places: Places, *, image: str) -> list[
     spec = nodes.set_resources(spec, settings)
     spec = nodes.set_env(spec, settings)
     spec = nodes.set_retries(spec, settings)
-    spec = nodes.set_caching(spec, settings, fingerprinted=bool(places.fingerprint))
+    anew = nodes.readers_of_unseen_files(config, places)
+    spec = nodes.set_caching(spec, settings, anew=anew)
     spec = adaptations.whole_numbers(spec)
     platform = platform_spec(
         spec,

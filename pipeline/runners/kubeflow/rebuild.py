@@ -18,6 +18,7 @@ from tfx.orchestration.kubeflow.v2 import compiler_utils
 
 from components.errors import InputError
 from components.example_gen.datasets.files import join, place
+from components.trainer.weights import IMAGENET, NO_WEIGHTS
 from pipeline.config import Config, override_config
 from pipeline.pipeline import Places
 from pipeline.runners.kubeflow.build import build
@@ -92,6 +93,11 @@ def changed_parameters(experiment: str, settings: RuntimeSettings, node: str) ->
 def apply(config: Config, places: Places, settings: RuntimeSettings) -> tuple[Config, Places]:
     """The experiment and its places as the run wants them.
 
+    if changed.trainer.weights not in (config.trainer.weights, IMAGENET, NO_WEIGHTS):
+        raise InputError(
+            f"overrides: trainer.weights={changed.trainer.weights}: the cache would not notice "
+            f"that the file was replaced: {settings.remedy}"
+        )
     Raises:
       InputError: if an override is wrong, or of something that was settled by compiling; if the
         data is elsewhere, and its fingerprint would still be that of the compiled data.

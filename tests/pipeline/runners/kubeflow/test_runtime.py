@@ -109,3 +109,4 @@ def test_what_compiling_settled_is_refused(override: str, message: str) -> None:
 def test_a_pod_without_the_experiment_says_so() -> None:
     with pytest.raises(InputError, match="second document"):
         changed_parameters("", RuntimeSettings(train_steps=5), "Trainer")
+        ("trainer.weights=/data/w.h5", r"not notice .* replaced: .*--set trainer.weights="),
