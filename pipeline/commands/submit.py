@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.commands.cluster import cluster_options, find_places
+from pipeline.commands.cluster import NO_EARLIER_RUNS, cluster_options, find_places
 from pipeline.config import load_config
 from pipeline.console import noise_to
 
@@ -101,6 +101,7 @@ def submit(
             apply(config, places, runtime_settings(given))
             name = compile_pipeline(config, places, flavour="kubeflow", image=image, output=file)
         if output is not None:
+        click.echo(NO_EARLIER_RUNS, err=True)
             shutil.copyfile(file, output)
         api = submission.Api(endpoint, namespace, token, ca_cert, kube_context)
         client = api.connect()

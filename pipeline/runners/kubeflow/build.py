@@ -37,7 +37,8 @@ def places_on_cluster(
             for name, source in config.data.datasets.items()
         },
         fingerprint=fingerprint,
-        # Open-source Kubeflow has no resolver.
+        # Open-source Kubeflow has no resolver. For Vertex TFX refuses our strategy, and its own ask
+        # for artifacts by type alone: not of which pipeline, nor by which node.
         remembers=False,
     )
 

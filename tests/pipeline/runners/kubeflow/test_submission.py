@@ -84,9 +84,27 @@ def test_an_experiment_is_compiled_and_run(
     for config in platforms["kubernetes"]["deploymentSpec"]["executors"].values():
         json_format.ParseDict(config, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
     assert len(list(yaml.safe_load_all(kept.read_text()))) == 2
-    said = capfd.readouterr().out
-    assert f"{endpoint}/#/runs/details/{RUN}" in said
-    assert f"Run {RUN} of cxr-pediatric" in said
+    said = capfd.readouterr()
+    assert f"{endpoint}/#/runs/details/{RUN}" in said.out
+    assert f"Run {RUN} of cxr-pediatric" in said.out
+    assert "not compared with the one blessed last" in said.err
+
+
+def test_what_no_pod_could_open_is_refused_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    api = FakeApi()
+    with api.serve() as endpoint:
+        # All by default: artifacts, and models below them, in Kubeflow's MinIO; data in /data.
+        for given, message in [
+            ((), "--data-root: pediatric in /data: no pod has this folder"),
+            (CLAIM, "--serving-root: minio://mlpipeline/v2/artifacts/cxr-pediatric/serving/cxr: "),
+        ]:
+            assert cxr_submit(monkeypatch, "pediatric", "--endpoint", endpoint, *given) == 2
+            assert message in " ".join(capfd.readouterr().err.split())
+        assert not api.runs
+        assert cxr_submit(monkeypatch, "pediatric", "--endpoint", endpoint, *CLAIM, *MINIO) == 0
+    assert len(api.runs) == 1
 
 
 def test_data_that_is_seen_from_here_may_come_from_the_cache(
@@ -117,6 +135,7 @@ def blessed(*, yes: bool) -> Found:
             judged_here=True,
             push=None,
             pushed_here=True,
+            compared=False,
         )
     )
 
@@ -242,7 +261,10 @@ def test_other_data_needs_a_fingerprint_where_the_file_has_one(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("steps=3", "with one of overrides, data_root, data_fingerprint, train_steps"),
+        (
+            "steps=3",
+            "with one of overrides, data_root, data_fingerprint, serving_root, train_steps",
+        ),
         ("train_steps", "write it as name=value"),
         ("train_steps=many", "train_steps is a whole number"),
         ("train_steps=-1", "train_steps is a whole number"),
