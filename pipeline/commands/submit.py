@@ -33,8 +33,9 @@ EXIT_FAILURE, EXIT_NOT_BLESSED = 1, 3
     "parameters",
     metavar="NAME=VALUE",
     multiple=True,
-    help="A runtime parameter: overrides, data_root, data_fingerprint or train_steps; repeatable. "
-    "--set compiles anew instead, and leaves in the cache what it does not touch.",
+    help="A runtime parameter: overrides, data_root, data_fingerprint, serving_root or "
+    "train_steps; repeatable. --set compiles anew instead, and leaves in the cache what it does "
+    "not touch.",
 )
 @click.option("--service-account", help="That the pods run as.")
 @click.option("--token", envvar="CXR_KFP_TOKEN", show_envvar=True, help="Bearer token for the API.")
@@ -100,8 +101,8 @@ def submit(
             # What the pods would refuse, an hour later.
             apply(config, places, runtime_settings(given))
             name = compile_pipeline(config, places, flavour="kubeflow", image=image, output=file)
-        if output is not None:
         click.echo(NO_EARLIER_RUNS, err=True)
+        if output is not None:
             shutil.copyfile(file, output)
         api = submission.Api(endpoint, namespace, token, ca_cert, kube_context)
         client = api.connect()

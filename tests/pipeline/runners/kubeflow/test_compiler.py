@@ -86,6 +86,7 @@ def test_the_file_loads_as_a_component(name: str, tmp_path: Path) -> None:
         "overrides": ("", True),
         "data_root": ("", True),
         "data_fingerprint": ("", True),
+        "serving_root": ("", True),
         "train_steps": (0, True),
     }
     assert loaded.platform_spec.platforms["kubernetes"]
@@ -130,6 +131,7 @@ def test_runtime_parameters_reach_the_nodes_they_concern(name: str) -> None:
     everywhere = {"cxr_overrides": "overrides"}
     data = {"cxr_data_root": "data_root", "cxr_data_fingerprint": "data_fingerprint"}
     assert given.pop("XrayExampleGen") == everywhere | data
+    assert given.pop("Pusher") == everywhere | {"cxr_serving_root": "serving_root"}
     assert given.pop("Trainer") == everywhere | {"cxr_train_steps": "train_steps"}
     assert all(parameters == everywhere for parameters in given.values())
 
@@ -186,8 +188,6 @@ def test_data_that_is_not_seen_is_read_anew(name: str) -> None:
     assert fingerprint == {"runtimeValue": {"constant": "0123456789abcdef"}}
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_what_the_driver_hands_on_fits_into_an_argument(name: str) -> None:
 def uncached(spec: dict[str, Any]) -> set[str]:
     return {node for node, task in inner_tasks(spec).items() if not task["cachingOptions"]}
 
@@ -230,6 +230,8 @@ def test_tfx_compiles_no_resolver_of_our_own_for_vertex() -> None:
         compile_with_tfx(remembering, image=IMAGE)
 
 
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_what_the_driver_hands_on_fits_into_an_argument(name: str) -> None:
     """Linux takes no longer one: executor input and component spec are one each."""
     spec, _ = compiled(name)
     for node, task in inner_tasks(spec).items():
