@@ -87,6 +87,7 @@ def submit(
         with noise_to(Path(os.devnull)):
             from pipeline.runners.kubeflow import submission
             from pipeline.runners.kubeflow.compiler import compile_pipeline
+            from pipeline.runners.kubeflow.reach import check_reach
             from pipeline.runners.kubeflow.rebuild import apply
             from pipeline.runners.kubeflow.runtime import runtime_settings
 
@@ -99,7 +100,7 @@ def submit(
                 serving_root=serving_root,
             )
             # What the pods would refuse, an hour later.
-            apply(config, places, runtime_settings(given))
+            check_reach(apply(config, places, runtime_settings(given))[1], config.kubeflow)
             name = compile_pipeline(config, places, flavour="kubeflow", image=image, output=file)
         click.echo(NO_EARLIER_RUNS, err=True)
         if output is not None:

@@ -245,17 +245,29 @@ def test_other_data_needs_a_fingerprint_where_the_file_has_one(
     api = FakeApi()
     with api.serve() as endpoint:
         here = ("--endpoint", endpoint, "--local-data", str(tmp_path / "data"))
-        moved = (*here, "--parameter", "data_root=/elsewhere")
+        moved = (*here, "--parameter", "data_root=/data/elsewhere")
         assert cxr_submit(monkeypatch, "pediatric", *PLACE, *moved) == 2
         assert "give data_fingerprint as well" in capfd.readouterr().err
         assert not api.runs
         known = (*moved, "--parameter", "data_fingerprint=of-march")
         assert cxr_submit(monkeypatch, "pediatric", *PLACE, *known) == 0
         # Without one it is read anew.
-        unseen = ("--endpoint", endpoint, "--parameter", "data_root=/elsewhere")
+        unseen = ("--endpoint", endpoint, "--parameter", "data_root=/data/elsewhere")
         assert cxr_submit(monkeypatch, "pediatric", *PLACE, *unseen) == 0
     given = [run["runtime_config"]["parameters"] for run in api.runs]
-    assert [one["data_root"] for one in given] == ["/elsewhere"] * 2
+    assert [one["data_root"] for one in given] == ["/data/elsewhere"] * 2
+
+
+def test_places_of_one_run_that_no_pod_could_open_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    api = FakeApi()
+    with api.serve() as endpoint:
+        for parameter in ("data_root=/elsewhere", "serving_root=/elsewhere"):
+            moved = ("--endpoint", endpoint, "--parameter", parameter)
+            assert cxr_submit(monkeypatch, "pediatric", *PLACE, *moved) == 2
+            assert "no pod has this folder" in " ".join(capfd.readouterr().err.split())
+    assert not api.runs
 
 
 @pytest.mark.parametrize(
