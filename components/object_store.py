@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SCHEMES = ("s3", "minio", "hdfs")
 # A store of one's own has none, and signatures name one all the same.
 _ANY_REGION = "us-east-1"
-_ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _CONNECT_SECONDS = 10
 
@@ -73,7 +73,7 @@ def locate(uri: str) -> tuple[fs.FileSystem, str]:
         if scheme == "hdfs":
             name, _, port = host.partition(":")
             return _hdfs(name or "default", int(port or 0)), path
-        endpoint = _first(_ENDPOINT_VARIABLES)
+        endpoint = _first(ENDPOINT_VARIABLES)
         if scheme == "minio" and not endpoint:
             raise InputError(
                 f"{uri}: set AWS_ENDPOINT_URL to the address of MinIO, such as "

@@ -58,7 +58,15 @@ def settle_weights(settings: TrainerSettings, image_size: int) -> TrainerSetting
     return settings
 
 
+def is_unseen_file(weights: str) -> bool:
+    """Whether these weights are a file that this machine does not see."""
+    return weights not in (IMAGENET, NO_WEIGHTS) and not Path(weights).is_file()
+
+
 def weights_fingerprint(weights: str) -> str:
-    """What tells these weights from others: a name as it is, a file by its content."""
+    """What tells these weights from others: a name as it is, a file by its content.
+
+    A file that is not seen from here is known by its name alone, see `is_unseen_file`.
+    """
     path = Path(weights)
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else weights

@@ -115,4 +115,9 @@ def _grounds(verdict: Verdict) -> Sequence[str]:
         lines.append(
             "The judgement is that of an earlier run on the same model and data, from the cache."
         )
+    if not verdict.compared:
+        lines.append(
+            "Nothing was compared with earlier runs, which this engine does not find: neither the "
+            "model with the one blessed last, nor the data with that accepted last."
+        )
     return lines

@@ -49,6 +49,11 @@ class RunFolder:
         return self.uri.rpartition("/")[2]
 
     @property
+    def root(self) -> str:
+        """The pipeline root that it was started with."""
+        return self.uri.rsplit("/", 2)[0]
+
+    @property
     def pipeline(self) -> str:
         """The pipeline's name."""
         return self.uri.rsplit("/", 2)[-2]

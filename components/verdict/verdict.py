@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.evaluator.judgement import Judgement
+from components.evaluator.judgement import LAST_BLESSED, Judgement
 from components.plain import Plain
 
 FILE_NAME = "verdict.json"
@@ -33,6 +33,7 @@ class Verdict(Plain):
         same model and data was taken from the cache.
       push: None if the model was not pushed.
       pushed_here: likewise for the push.
+      compared: whether the model was compared with the one that was blessed before.
     """
 
     blessed: bool
@@ -41,6 +42,7 @@ class Verdict(Plain):
     judged_here: bool
     push: Push | None
     pushed_here: bool
+    compared: bool
 
 
 class Failure(Plain):
@@ -68,4 +70,5 @@ def conclude(
         judged_here=judged_here,
         push=push,
         pushed_here=pushed_here,
+        compared=any(baseline.name == LAST_BLESSED for baseline in judgement.baselines),
     )

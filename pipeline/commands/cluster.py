@@ -58,6 +58,14 @@ def cluster_options(command: _Command) -> _Command:
     return command
 
 
+# Said where a gate is missing that `cxr run` has.
+NO_EARLIER_RUNS = (
+    "Warning: a pipeline on a cluster finds no earlier runs. A model is not compared with the one "
+    "blessed last, nor data with that accepted last: a worse model can be blessed, and is stable "
+    "at once unless pusher.promote=false."
+)
+
+
 def find_places(
     config: Config,
     *,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.commands.cluster import cluster_options, find_places
+from pipeline.commands.cluster import NO_EARLIER_RUNS, cluster_options, find_places
 from pipeline.config import load_config
 from pipeline.console import noise_to
 
@@ -47,6 +47,7 @@ def compile(  # noqa: A001 (the command's name)
     config = load_config(experiment, overrides)
     with noise_to(Path(os.devnull)):
         from pipeline.runners.kubeflow.compiler import compile_pipeline
+        from pipeline.runners.kubeflow.nodes import WEIGHTS_READERS, readers_of_unseen_files
 
         places = find_places(
             config,
@@ -56,6 +57,8 @@ def compile(  # noqa: A001 (the command's name)
             serving_root=serving_root,
         )
         compile_pipeline(config, places, flavour=runner, image=image, output=output)
+        unseen = readers_of_unseen_files(config, places)
+    click.echo(NO_EARLIER_RUNS, err=True)
     click.echo(f"{output}: the pipeline of {config.name}, for {runner}")
     if runner == "vertex" and "kubeflow" in config.model_fields_set:
         click.echo("The settings of kubeflow are left out: Vertex does not take them.")
@@ -63,4 +66,9 @@ def compile(  # noqa: A001 (the command's name)
         click.echo(
             "The data is not seen from here, so every run reads it anew, and so does all that "
             "follows: see --local-data."
+        )
+    if unseen.intersection(WEIGHTS_READERS):
+        click.echo(
+            f"{config.trainer.weights} is not seen from here, so every run reads it anew, and so "
+            "does all that learns."
         )

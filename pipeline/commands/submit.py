@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.commands.cluster import cluster_options, find_places
+from pipeline.commands.cluster import NO_EARLIER_RUNS, cluster_options, find_places
 from pipeline.config import load_config
 from pipeline.console import noise_to
 
@@ -33,8 +33,9 @@ EXIT_FAILURE, EXIT_NOT_BLESSED = 1, 3
     "parameters",
     metavar="NAME=VALUE",
     multiple=True,
-    help="A runtime parameter: overrides, data_root, data_fingerprint or train_steps; repeatable. "
-    "--set compiles anew instead, and leaves in the cache what it does not touch.",
+    help="A runtime parameter: overrides, data_root, data_fingerprint, serving_root or "
+    "train_steps; repeatable. --set compiles anew instead, and leaves in the cache what it does "
+    "not touch.",
 )
 @click.option("--service-account", help="That the pods run as.")
 @click.option("--token", envvar="CXR_KFP_TOKEN", show_envvar=True, help="Bearer token for the API.")
@@ -86,6 +87,7 @@ def submit(
         with noise_to(Path(os.devnull)):
             from pipeline.runners.kubeflow import submission
             from pipeline.runners.kubeflow.compiler import compile_pipeline
+            from pipeline.runners.kubeflow.reach import check_reach
             from pipeline.runners.kubeflow.rebuild import apply
             from pipeline.runners.kubeflow.runtime import runtime_settings
 
@@ -98,8 +100,9 @@ def submit(
                 serving_root=serving_root,
             )
             # What the pods would refuse, an hour later.
-            apply(config, places, runtime_settings(given))
+            check_reach(apply(config, places, runtime_settings(given))[1], config.kubeflow)
             name = compile_pipeline(config, places, flavour="kubeflow", image=image, output=file)
+        click.echo(NO_EARLIER_RUNS, err=True)
         if output is not None:
             shutil.copyfile(file, output)
         api = submission.Api(endpoint, namespace, token, ca_cert, kube_context)

@@ -28,7 +28,6 @@ from tests.kubeflow_driver.resolving import (
 )
 
 COMPLETE, CACHED, FAILED = "COMPLETE", "CACHED", "FAILED"
-_KILLED = {"image": "", "command": ["sh", "-c"], "args": ["kill -9 $$"]}
 _EXIT_HANDLER = "ALL_UPSTREAM_TASKS_COMPLETED"
 
 
@@ -76,7 +75,7 @@ class Cluster:
         folder: Path,
         *,
         pipeline_root: str,
-        environment: Mapping[str, str] | None = None,
+        secrets: Mapping[str, Mapping[str, str]] | None = None,
         at_once: int = 2,
     ):
         """Start with an empty store and an empty cache.
@@ -84,12 +83,12 @@ class Cluster:
         Args:
           folder: for the store and the pods.
           pipeline_root: minio://BUCKET/FOLDER.
-          environment: variables of every pod.
+          secrets: of the namespace: each secret's keys and what they hold.
           at_once: how many containers run at a time.
         """
         self.store = folder / "store"
-        self._root = pipeline_root
-        self._launcher = Launcher(self.store, folder / "pods", environment or {})
+        self.root = pipeline_root
+        self._launcher = Launcher(self.store, folder / "pods", secrets or {})
         self._at_once = at_once
         self._serial = itertools.count(1)
         self._cache: dict[str, Mapping[str, Artifact]] = {}
@@ -100,6 +99,7 @@ class Cluster:
         package: Package,
         parameters: Mapping[str, Any] | None = None,
         *,
+        pipeline_root: str | None = None,
         killed: Mapping[str, int] | None = None,
         known: Mapping[str, TaskResult] | None = None,
     ) -> Run:
@@ -108,11 +108,14 @@ class Cluster:
         Args:
           package: as it was compiled.
           parameters: of the run; the others have their defaults.
-          killed: how many attempts of which tasks end as if for want of memory.
+          pipeline_root: another than the cluster's.
+          killed: how many attempts of which tasks are killed while they write, as for want of
+            memory.
           known: results of an earlier run that are taken as they are, to spare the time.
         """
         run_id = str(uuid.uuid4())
-        walk = _Walk(self, package, run_id, dict(killed or {}), dict(known or {}))
+        folder = f"{pipeline_root or self.root}/{package.name}/{run_id}"
+        walk = _Walk(self, package, run_id, folder, dict(killed or {}), dict(known or {}))
         root = package.spec["root"]
         definitions = root.get("inputDefinitions", {}).get("parameters", {})
         state = walk.dag(root, root_parameters(definitions, parameters or {}))
@@ -127,6 +130,7 @@ class _Walk:
         cluster: Cluster,
         package: Package,
         run_id: str,
+        folder: str,
         killed: dict[str, int],
         known: dict[str, TaskResult],
     ):
@@ -134,6 +138,7 @@ class _Walk:
         self._cluster = cluster
         self._package = package
         self._run_id = run_id
+        self._folder = folder
         self._killed = killed
         self._known = known
 
@@ -195,7 +200,7 @@ class _Walk:
         self, name: str, parameters: Json, task: Json, component: Json, scope: Scope
     ) -> Json:
         """`ExecutorInput`, as its driver writes it."""
-        folder = f"{self._cluster._root}/{self._package.name}/{self._run_id}/{name}/{uuid.uuid4()}"
+        folder = f"{self._folder}/{name}/{uuid.uuid4()}"
         definitions = component.get("outputDefinitions", {}).get("artifacts", {})
         return {
             "inputs": {
@@ -227,12 +232,12 @@ class _Walk:
             return TaskResult(CACHED, 0, "", self._cluster._cache[key])
         log, allowed = "", 1 + task.get("retryPolicy", {}).get("maxRetryCount", 0)
         for attempt in range(1, allowed + 1):
-            killed = attempt <= self._killed.get(name, 0)
             ended = self._cluster._launcher.run(
                 f"{self._run_id}-{name}-{attempt}",
-                _KILLED if killed else container,
+                container,
                 kubernetes,
                 executor_input,
+                killed=attempt <= self._killed.get(name, 0),
             )
             log = ended.log
             if ended.code == 0:

@@ -11,8 +11,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,14 +51,22 @@ class Launcher:
     Attributes:
       store: buckets are its folders.
       pods: folder of the pods' files.
-      environment: variables of every pod.
+      secrets: of the namespace: each secret's keys and what they hold.
     """
 
     store: Path
     pods: Path
-    environment: Mapping[str, str]
+    secrets: Mapping[str, Mapping[str, str]]
 
-    def run(self, pod: str, container: Json, kubernetes: Json, executor_input: Json) -> Ended:
+    def run(
+        self,
+        pod: str,
+        container: Json,
+        kubernetes: Json,
+        executor_input: Json,
+        *,
+        killed: bool = False,
+    ) -> Ended:
         """Run a container to its end.
 
         Args:
@@ -64,6 +74,7 @@ class Launcher:
           container: image, command and arguments.
           kubernetes: of the platform document.
           executor_input: what the task is told; `outputFile` is set here.
+          killed: whether it is killed once it has begun to write its outputs.
         """
         folder = self.pods / pod
         output_file = folder / "kfp_outputs/output_metadata.json"
@@ -75,31 +86,50 @@ class Launcher:
         command = [
             _replaced(word, executor_input) for word in container["command"] + container["args"]
         ]
-        ended = subprocess.run(
-            [sys.executable if command[0] == "python" else command[0], *command[1:]],
-            # An empty folder: what runs is the installed package.
-            cwd=folder / "work",
-            env=os.environ
-            | {
-                "HOME": str(folder / "home"),
-                "TMPDIR": str(folder / "tmp"),
-                "CXR_KFP_MOUNTS": str(folder),
-                **self.environment,
-                **_from_annotations(kubernetes),
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=_SECONDS,
-        )
+        log = folder / "log"
+        with log.open("wb") as written:
+            process = subprocess.Popen(
+                command,
+                # An empty folder: what runs is the installed package.
+                cwd=folder / "work",
+                env=_of_image(folder) | self._environment(container, kubernetes),
+                stdin=subprocess.DEVNULL,
+                stdout=written,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                if killed:
+                    outputs = _artifacts(executor_input["outputs"])
+                    _await_a_file([_local(folder, one["uri"]) for one in outputs], process)
+                    os.killpg(process.pid, signal.SIGKILL)
+                code = process.wait(_SECONDS)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
         artifacts: dict[str, tuple[str, Json]] = {}
-        if ended.returncode == 0:
+        if code == 0:
             artifacts = _merged(executor_input, output_file)
             self._upload(folder, artifacts)
+        text = log.read_text(errors="replace")
         shutil.rmtree(folder)
-        return Ended(ended.returncode, ended.stdout, artifacts)
+        return Ended(code, text, artifacts)
+
+    def _environment(self, container: Json, kubernetes: Json) -> dict[str, str]:
+        """What the pipeline says of it; secrets come last (driver, `extendPodSpecPatch`)."""
+        said = {one["name"]: one["value"] for one in container.get("env", ())}
+        return said | _from_annotations(kubernetes) | self._from_secrets(kubernetes)
+
+    def _from_secrets(self, kubernetes: Json) -> dict[str, str]:
+        found = {}
+        for secret in kubernetes.get("secretAsEnv", ()):
+            held = self.secrets.get(secret["secretName"], {})
+            for one in secret["keyToEnv"]:
+                if one["secretKey"] in held:
+                    found[one["envVar"]] = held[one["secretKey"]]
+                elif not secret.get("optional"):
+                    raise RuntimeError(f"CreateContainerConfigError: no key {one} in {secret}")
+        return found
 
     def _download(self, pod: Path, executor_input: Json) -> None:
         """Bring all files of the inputs, and make the outputs' parents."""
@@ -124,6 +154,28 @@ class Launcher:
                     copy = self.store / uri.removeprefix(SCHEME) / file.relative_to(made)
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(file, copy)
+
+
+def _of_image(pod: Path) -> dict[str, str]:
+    """The environment of a container that is told nothing: none of this machine's.
+
+    Without `TMPDIR` and what the launcher is told of this machine it is what the image has.
+    """
+    project = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+    return project | {
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(pod / "home"),
+        "TMPDIR": str(pod / "tmp"),
+        "CXR_KFP_MOUNTS": str(pod),
+    }
+
+
+def _await_a_file(folders: list[Path], process: subprocess.Popen[bytes]) -> None:
+    """Wait until a process has begun to write a file into one of the folders."""
+    while not any(files for folder in folders for _, _, files in os.walk(folder)):
+        if process.poll() is not None:
+            raise RuntimeError("the container ended before it wrote any of its outputs")
+        time.sleep(0.002)
 
 
 def _local(pod: Path, uri: str) -> Path:

@@ -17,7 +17,7 @@ from tests.kubeflow_driver.resolving import ResolutionError
 TEXT = {"artifactType": {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"}}
 # Writes its parameter to its output, after that of its input, and says so to Kubeflow.
 SCRIPT = """
-import json, os, pathlib, sys
+import json, os, pathlib, sys, time
 task = json.loads(sys.argv[1])
 def local(artifacts):
     uri = artifacts["artifacts"][0]["uri"]
@@ -28,13 +28,15 @@ assert all(one["artifacts"][0]["type"] == {"instanceSchema": ""}
 made = local(task["outputs"]["artifacts"]["text"])
 made.mkdir()
 (made / "a.txt").write_text("".join(before) + task["inputs"]["parameterValues"]["word"])
+time.sleep(0.3)  # in which it can be killed
 out = pathlib.Path(task["outputs"]["outputFile"])
 out.parent.mkdir(exist_ok=True)
 uri = task["outputs"]["artifacts"]["text"]["artifacts"][0]["uri"]
 metadata = {"n": 1, "of": {"a": 1}}
 artifact = {"uri": uri, "metadata": metadata}
 out.write_text(json.dumps({"artifacts": {"text": {"artifacts": [artifact]}}}))
-print(os.environ.get("NOTE"), task["inputs"]["parameterValues"]["word"])
+print(*(os.environ.get(name) for name in ("NOTE", "PLACE", "KEY", "THIS_MACHINE")))
+print(task["inputs"]["parameterValues"]["word"])
 """
 
 
@@ -51,7 +53,12 @@ def make_spec() -> dict[str, Any]:
     first, second, last = (make_component(name) for name in ("First", "Second", "Last"))
     second["inputDefinitions"]["artifacts"] = {"text": TEXT}
     container = {
-        "container": {"image": "x", "command": ["python", "-c", SCRIPT], "args": ["{{$}}"]}
+        "container": {
+            "image": "x",
+            "command": ["python", "-c", SCRIPT],
+            "args": ["{{$}}"],
+            "env": [{"name": "PLACE", "value": "here"}],
+        }
     }
     word = {"word": {"componentInputParameter": "word"}}
     caching = {"cachingOptions": {"enableCache": True}}
@@ -113,8 +120,19 @@ def make_package(folder: Path, spec: dict[str, Any]) -> Package:
         "podMetadata": {"annotations": {"cxr/note": "noted"}},
         "fieldPathAsEnv": [{"name": "NOTE", "fieldPath": "metadata.annotations['cxr/note']"}],
     }
+    secret = {
+        "secretName": "keys",
+        "keyToEnv": [{"secretKey": "key", "envVar": "KEY"}],
+        "optional": False,
+    }
     platform = {
-        "platforms": {"kubernetes": {"deploymentSpec": {"executors": {"First_executor": note}}}}
+        "platforms": {
+            "kubernetes": {
+                "deploymentSpec": {
+                    "executors": {"First_executor": note | {"secretAsEnv": [secret]}}
+                }
+            }
+        }
     }
     file = folder / "words.yaml"
     # Copied, since YAML would write what occurs twice as a reference.
@@ -124,16 +142,18 @@ def make_package(folder: Path, spec: dict[str, Any]) -> Package:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Cluster:
-    return Cluster(tmp_path, pipeline_root="minio://bucket/v2")
+    secrets = {"keys": {"key": "secret"}}
+    return Cluster(tmp_path, pipeline_root="minio://bucket/v2", secrets=secrets)
 
 
-def test_artifacts_parameters_and_annotations_reach_the_tasks(
-    cluster: Cluster, tmp_path: Path
+def test_artifacts_parameters_and_environment_reach_the_tasks(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("THIS_MACHINE", "no pod knows of it")
     run = cluster.run(make_package(tmp_path, make_spec()))
 
     assert run.state == COMPLETE
-    assert run.tasks["First"].log == "noted one\n"
+    assert run.tasks["First"].log == "noted here secret None\none\n"
     made = run.tasks["Second"].artifacts["text"]
     assert f"/words/{run.id}/Second/" in made.uri
     stored = tmp_path / "store" / made.uri.removeprefix("minio://") / "a.txt"
@@ -142,6 +162,12 @@ def test_artifacts_parameters_and_annotations_reach_the_tasks(
     assert made.metadata == {"n": 1.0, "of": {"struct": {"a": 1.0}}}
     assert '"state": "COMPLETE"' in run.tasks["Last"].log
     assert list((tmp_path / "pods").iterdir()) == []
+
+
+def test_a_secret_that_is_not_there_keeps_a_container_from_starting(tmp_path: Path) -> None:
+    without = Cluster(tmp_path, pipeline_root="minio://bucket/v2")
+    with pytest.raises(RuntimeError, match="CreateContainerConfigError"):
+        without.run(make_package(tmp_path, make_spec()))
 
 
 def test_the_cache_goes_by_inputs_and_parameters(cluster: Cluster, tmp_path: Path) -> None:
@@ -163,6 +189,11 @@ def test_a_task_is_tried_again_as_often_as_its_policy_says(
     assert (twice.state, twice.tasks["First"].attempts) == (FAILED, 2)
     assert "Second" not in twice.tasks
     assert '"state": "FAILED"' in twice.tasks["Last"].log
+    # What it had written went with its pod.
+    assert not list((tmp_path / "store").rglob(f"*/{twice.id}/First"))
+    assert list((tmp_path / "store").rglob(f"*/{once.id}/First"))
+    again = cluster.run(package, {"word": "x"})
+    assert again.by_state(COMPLETE) == {"First", "Second", "Last"}
 
 
 def change(spec: dict[str, Any], *path: str, to: Any) -> dict[str, Any]:

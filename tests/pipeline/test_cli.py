@@ -44,7 +44,8 @@ def test_the_disclaimer_stands_in_the_help() -> None:
 def test_every_experiment_compiles_for_kubeflow(experiment: str, tmp_path: Path) -> None:
     output = tmp_path / "pipeline.yaml"
     places = ["--image", "registry/cxr:1", "--pipeline-root", "s3://bucket/cxr"]
-    result = CliRunner().invoke(cli, ["compile", experiment, *places, "-o", str(output)])
+    claim = ["--set", "kubeflow.volumes=[{claim: x-rays, path: /data}]"]
+    result = CliRunner().invoke(cli, ["compile", experiment, *places, *claim, "-o", str(output)])
     assert result.exit_code == 0, result.output
     pipeline, _ = yaml.safe_load_all(output.read_text())
     assert pipeline["pipelineInfo"]["name"] == f"cxr-{experiment.replace('_', '-')}"

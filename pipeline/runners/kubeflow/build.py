@@ -31,15 +31,21 @@ def places_on_cluster(
     return Places(
         pipeline_root=pipeline_root,
         # Of each experiment its own: versions and labels of one are nothing to another.
-        serving=f"{serving_root or f'{pipeline_root}/{config.pipeline_name}/serving'}/{MODEL_NAME}",
+        serving=model_folder(serving_root or f"{pipeline_root}/{config.pipeline_name}/serving"),
         sources={
             name: str(join(place(data_root), source.folder))
             for name, source in config.data.datasets.items()
         },
         fingerprint=fingerprint,
-        # Open-source Kubeflow has no resolver.
+        # Open-source Kubeflow has no resolver. For Vertex TFX refuses our strategy, and its own ask
+        # for artifacts by type alone: not of which pipeline, nor by which node.
         remembers=False,
     )
+
+
+def model_folder(serving_root: str) -> str:
+    """The folder of the model's versions below what servers watch."""
+    return f"{serving_root}/{MODEL_NAME}"
 
 
 def build(config: Config, places: Places) -> tfx.dsl.Pipeline:

@@ -18,6 +18,7 @@ from pipeline.runners.kubeflow.checks import check
 from pipeline.runners.kubeflow.experiment import ANNOTATION, ENV, experiment_text
 from pipeline.runners.kubeflow.parameters import RUNTIME_PARAMETERS
 from pipeline.runners.kubeflow.platform import platform_spec
+from pipeline.runners.kubeflow.reach import check_reach
 
 Flavour = Literal["kubeflow", "vertex"]
 
@@ -50,16 +51,14 @@ def compile_pipeline(
       The pipeline's name.
 
     Raises:
-      InputError: if the pipeline's root is nothing that the engine can write to, or settings are
-        of nodes that the pipeline does not have.
+      InputError: if the pipeline's root is nothing that the engine can write to, and see
+        `compile_for_kubeflow`.
       NotRunnableError: if Kubeflow would not run what came out.
     """
     check_root(places.pipeline_root, flavour)
     if flavour == "vertex":
         spec = compile_with_tfx(create_pipeline(config, places), image=image)
-        if not places.fingerprint:
-            spec = nodes.read_anew(spec)
-        documents = [spec]
+        documents = [nodes.run_anew(spec, nodes.readers_of_unseen_files(config, places))]
     else:
         documents = compile_for_kubeflow(config, places, image=image)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -86,15 +85,17 @@ def compile_for_kubeflow(config: Config, places: Places, *, image: str) -> list[
     """The pipeline spec and the platform spec for open-source Kubeflow.
 
     Raises:
-      InputError: if Beam's work is to go to a cluster.
+      InputError: if Beam's work is to go to a cluster, pods could not open a place, or settings
+        are of nodes that the pipeline does not have.
     """
     if config.beam.runner != "direct":
         raise InputError(
             f"beam.runner={config.beam.runner}: on open-source Kubeflow a node works on its pod's "
             "copies of artifacts, which no other cluster sees: leave it out"
         )
-    pipeline = build(config, places)
     settings = config.kubeflow
+    check_reach(places, settings)
+    pipeline = build(config, places)
     exit_handler = build_exit_handler(config)
     nodes.check_nodes(settings, [node.id for node in (*pipeline.components, exit_handler)])
     spec = compile_with_tfx(pipeline, exit_handler, image=image, command=LAUNCH)
@@ -105,7 +106,8 @@ def compile_for_kubeflow(config: Config, places: Places, *, image: str) -> list[
     spec = nodes.set_resources(spec, settings)
     spec = nodes.set_env(spec, settings)
     spec = nodes.set_retries(spec, settings)
-    spec = nodes.set_caching(spec, settings, fingerprinted=bool(places.fingerprint))
+    anew = nodes.readers_of_unseen_files(config, places)
+    spec = nodes.set_caching(spec, settings, anew=anew)
     spec = adaptations.whole_numbers(spec)
     platform = platform_spec(
         spec,

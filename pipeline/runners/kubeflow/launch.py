@@ -30,6 +30,7 @@ from pipeline.runners.kubeflow.processors import within_limit
 from pipeline.runners.kubeflow.runtime import RuntimeSettings, take_runtime_settings
 
 EXIT_FAILURE, EXIT_INPUT = 1, 2
+PUSHER = "Pusher"
 # A folder before those in which KFP's launcher keeps its copies; only tests set it.
 MOUNTS = "CXR_KFP_MOUNTS"
 _LONGEST_MESSAGE = 2000
@@ -74,9 +75,14 @@ def launch(args: argparse.Namespace, beam_args: list[str], task: Json) -> None:
       task: KFP's `ExecutorInput`.
 
     Raises:
-      InputError: if what the run changes of the experiment cannot be changed.
+      InputError: if what the run changes of the experiment cannot be changed, or a model would
+        be pushed to where another root's models are.
     """
     settings = take_runtime_settings(task)
+    if args.node == PUSHER and not settings.serving_root:
+        from pipeline.runners.kubeflow.experiment import ENV, check_root
+
+        check_root(os.environ.get(ENV, ""), RunFolder.of_output(_first_output(task), PUSHER).root)
     if settings != RuntimeSettings():
         # Here, since most nodes are spared the import of all the others.
         from pipeline.runners.kubeflow.experiment import ENV

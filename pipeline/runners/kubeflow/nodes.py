@@ -8,11 +8,16 @@ import re
 from collections.abc import Collection
 
 from components.errors import InputError
+from components.trainer.weights import is_unseen_file
+from pipeline.config import Config
+from pipeline.pipeline import Places
 from pipeline.runners.kubeflow.adaptations import Spec, containers, dags
 from pipeline.runners.kubeflow.settings import KubeflowSettings
 
 DATA_READER = "XrayExampleGen"
-# They tell of the run that they are in, whatever the settings say of caching.
+# They know the network's weights by the digest of a file.
+WEIGHTS_READERS = ("Embedder", "Tuner", "Trainer", "CrossDatasetMatrix")
+# They tell of the run that they are in, and are never taken from the cache.
 OF_ONE_RUN = ("Verdict", "ReportVerdict")
 
 _BYTES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -20,18 +25,23 @@ _BYTES |= {f"{prefix}i": 1024**power for power, prefix in enumerate("KMGT", star
 
 
 def check_nodes(settings: KubeflowSettings, nodes: Collection[str]) -> None:
-    """Refuse settings of nodes that the pipeline does not have.
+    """Refuse settings of nodes that the pipeline does not have, and of a cache for what has none.
 
     Raises:
       InputError: naming the node, and the one that was probably meant.
     """
-    for node in settings.nodes:
+    for node, given in settings.nodes.items():
         if node not in nodes:
             close = difflib.get_close_matches(node, nodes, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise InputError(
                 f"kubeflow.nodes.{node}: this experiment has no such node{hint} "
                 f"There are {', '.join(sorted(nodes))}."
+            )
+        if node in OF_ONE_RUN and given.cache:
+            raise InputError(
+                f"kubeflow.nodes.{node}.cache: it tells of the run that it is in, and is never "
+                "taken from another: leave it out"
             )
 
 
@@ -103,30 +113,43 @@ def set_retries(spec: Spec, settings: KubeflowSettings) -> Spec:
     return spec
 
 
-def set_caching(spec: Spec, settings: KubeflowSettings, *, fingerprinted: bool) -> Spec:
+def readers_of_unseen_files(config: Config, places: Places) -> frozenset[str]:
+    """The nodes that read files which are not seen from here, and whose digest is thus unknown.
+
+    Nobody would notice that such a file changed: what reads it must not come from the cache.
+
+    Args:
+      config: the experiment.
+      places: where it reads and writes.
+    """
+    data = () if places.fingerprint else (DATA_READER,)
+    weights = WEIGHTS_READERS if is_unseen_file(config.trainer.weights) else ()
+    return frozenset((*data, *weights))
+
+
+def set_caching(spec: Spec, settings: KubeflowSettings, *, anew: Collection[str]) -> Spec:
     """Whether each task's outputs are taken from an earlier run.
 
     Args:
       spec: the pipeline spec.
       settings: of the nodes.
-      fingerprinted: whether the data's digest is known. Without it nobody would notice that files
-        changed, so they are read again.
+      anew: the nodes that run in any case, beside those that tell of their run.
     """
     spec = copy.deepcopy(spec)
     for task in _tasks(spec):
         node = task["componentRef"]["name"]
-        anew = node in OF_ONE_RUN or (node == DATA_READER and not fingerprinted)
+        runs = node in OF_ONE_RUN or node in anew
         task["cachingOptions"] = (
-            {"enableCache": True} if settings.node(node).cache and not anew else {}
+            {"enableCache": True} if settings.node(node).cache and not runs else {}
         )
     return spec
 
 
-def read_anew(spec: Spec) -> Spec:
-    """Have the data read in each run, since nobody would notice that files changed."""
+def run_anew(spec: Spec, anew: Collection[str]) -> Spec:
+    """Have some nodes run in each run, and leave the others as they are."""
     spec = copy.deepcopy(spec)
     for task in _tasks(spec):
-        if task["componentRef"]["name"] == DATA_READER:
+        if task["componentRef"]["name"] in anew:
             task["cachingOptions"] = {}
     return spec
 

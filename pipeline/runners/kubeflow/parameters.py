@@ -60,6 +60,14 @@ DATA_FINGERPRINT = RuntimeParameter(
     "XrayExampleGen",
     "Digest of the datasets' files; as compiled if empty.",
 )
+SERVING_ROOT = RuntimeParameter(
+    "serving_root",
+    "STRING",
+    "",
+    "Pusher",
+    "Pushed models go below it; as compiled if empty. A run with another pipeline root than the "
+    "compiled one must say it.",
+)
 TRAIN_STEPS = RuntimeParameter(
     "train_steps",
     "NUMBER_INTEGER",
@@ -67,4 +75,4 @@ TRAIN_STEPS = RuntimeParameter(
     "Trainer",
     "Steps of training at most (trainer.max_steps); as the experiment says if 0.",
 )
-RUNTIME_PARAMETERS = (OVERRIDES, DATA_ROOT, DATA_FINGERPRINT, TRAIN_STEPS)
+RUNTIME_PARAMETERS = (OVERRIDES, DATA_ROOT, DATA_FINGERPRINT, SERVING_ROOT, TRAIN_STEPS)

@@ -18,9 +18,10 @@ from tfx.orchestration.kubeflow.v2 import compiler_utils
 
 from components.errors import InputError
 from components.example_gen.datasets.files import join, place
+from components.trainer.weights import IMAGENET, NO_WEIGHTS
 from pipeline.config import Config, override_config
 from pipeline.pipeline import Places
-from pipeline.runners.kubeflow.build import build
+from pipeline.runners.kubeflow.build import build, model_folder
 from pipeline.runners.kubeflow.experiment import read_experiment
 from pipeline.runners.kubeflow.runtime import RuntimeSettings
 
@@ -67,11 +68,6 @@ def changed_parameters(experiment: str, settings: RuntimeSettings, node: str) ->
     Raises:
       InputError: if an override is wrong, or of something that was settled by compiling.
     """
-    if not experiment:
-        raise InputError(
-            "this pipeline has no experiment to change: submit the whole file that cxr compile "
-            "wrote, its second document too, or leave the run's parameters empty"
-        )
     config, places = read_experiment(experiment)
     compiled = nodes_of(build(config, places))
     changed = nodes_of(build(*apply(config, places, settings)))
@@ -97,6 +93,11 @@ def apply(config: Config, places: Places, settings: RuntimeSettings) -> tuple[Co
         data is elsewhere, and its fingerprint would still be that of the compiled data.
     """
     changed = override_config(config, settings.all_overrides)
+    if changed.trainer.weights not in (config.trainer.weights, IMAGENET, NO_WEIGHTS):
+        raise InputError(
+            f"overrides: trainer.weights={changed.trainer.weights}: the cache would not notice "
+            f"that the file was replaced: {settings.remedy}"
+        )
     for section in _COMPILED:
         if getattr(changed, section) != getattr(config, section):
             raise InputError(
@@ -121,8 +122,12 @@ def apply(config: Config, places: Places, settings: RuntimeSettings) -> tuple[Co
             "other data, by which the cache would know this data, too: give data_fingerprint as "
             "well, any text that changes when its files do"
         )
-    fingerprint = settings.data_fingerprint or places.fingerprint
-    return changed, dataclasses.replace(places, sources=sources, fingerprint=fingerprint)
+    return changed, dataclasses.replace(
+        places,
+        sources=sources,
+        fingerprint=settings.data_fingerprint or places.fingerprint,
+        serving=model_folder(settings.serving_root) if settings.serving_root else places.serving,
+    )
 
 
 def nodes_of(pipeline: tfx.dsl.Pipeline) -> dict[str, Node]:

@@ -18,12 +18,14 @@ class RuntimeSettings:
       overrides: `key.subkey=value`, as of `--set`.
       data_root: where the datasets are.
       data_fingerprint: digest of their files.
+      serving_root: pushed models go below it.
       train_steps: after which training ends; 0 for as the experiment says.
     """
 
     overrides: tuple[str, ...] = ()
     data_root: str = ""
     data_fingerprint: str = ""
+    serving_root: str = ""
     train_steps: int = 0
 
     @property
@@ -67,6 +69,7 @@ def runtime_settings(given: Mapping[str, Any]) -> RuntimeSettings:
         overrides=tuple(line.strip() for line in lines if line.strip()),
         data_root=str(values[parameters.DATA_ROOT.name]).rstrip("/"),
         data_fingerprint=str(values[parameters.DATA_FINGERPRINT.name]),
+        serving_root=str(values[parameters.SERVING_ROOT.name]).rstrip("/"),
         # JSON has no integers.
         train_steps=int(values[parameters.TRAIN_STEPS.name]),
     )

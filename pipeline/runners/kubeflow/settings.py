@@ -149,9 +149,8 @@ _SENSIBLE = {
     "Robustness": _WITH_A_NETWORK,
     "GradCamReport": _WITH_A_NETWORK,
     "InfraCanary": _WITH_BEAM,
-    # They speak of one run, and hold next to nothing.
-    "Verdict": NodeSettings(memory="2Gi", cache=False),
-    "ReportVerdict": NodeSettings(memory="2Gi", cache=False),
+    "Verdict": NodeSettings(memory="2Gi"),
+    "ReportVerdict": NodeSettings(memory="2Gi"),
 }
 
 

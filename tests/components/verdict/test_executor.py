@@ -13,7 +13,8 @@ from tfx.types import standard_artifacts
 
 from components.disclaimer import DISCLAIMER
 from components.evaluator.artifacts import Judgement as JudgementArtifact
-from components.evaluator.judgement import FILE_NAME, Gate, Judgement
+from components.evaluator.judgement import FILE_NAME, Baseline, Gate, Judgement
+from components.statistics.interval import Interval
 from components.verdict import executor
 from components.verdict.artifacts import RunVerdict, VerdictReport
 from components.verdict.run_folder import RunFolder
@@ -22,6 +23,11 @@ from components.verdict.verdict import Failure, Verdict
 GATE = Gate(
     name="auc", dataset="nih", verdict="refused", sentence="0.6 < 0.8", value=0.6, limit=0.8
 )
+
+
+def make_baseline(name: str) -> Baseline:
+    half = Interval(estimate=0.5, lower=0.4, upper=0.6, method="DeLong")
+    return Baseline(name=name, dataset="nih", auc=half, lift=half, p_value=None)
 
 
 class Hook:
@@ -63,7 +69,11 @@ def run(tmp_path: Path) -> RunFolder:
 
 
 def conclude(
-    run: RunFolder, *, blessed: bool = True, judged_in: RunFolder | None = None
+    run: RunFolder,
+    *,
+    blessed: bool = True,
+    judged_in: RunFolder | None = None,
+    others: tuple[str, ...] = (),
 ) -> Verdict:
     """Run `Verdict`."""
     judgement = JudgementArtifact()
@@ -72,7 +82,7 @@ def conclude(
     Path(judgement.uri, FILE_NAME).write_text(
         Judgement(
             blessed=blessed, report_only=False, gates=() if blessed else (GATE,), prevalence={},
-            splits={}, too_small={}, baselines=(),
+            splits={}, too_small={}, baselines=tuple(make_baseline(name) for name in others),
         ).model_dump_json()
     )  # fmt: skip
     pushed = standard_artifacts.PushedModel()
@@ -127,6 +137,16 @@ def test_a_refused_model_is_reported_with_its_gates(run: RunFolder, hook: Hook) 
     assert "not blessed" in text
     assert "- auc (nih): 0.6 < 0.8" in text
     assert hook.posted[0]["blessed"] is False
+
+
+def test_a_model_is_compared_with_the_last_or_said_not_to_be(run: RunFolder) -> None:
+    assert conclude(run, others=("thumbnail", "last blessed")).compared
+    assert "compared with earlier runs" not in report(run)
+
+
+def test_trivial_models_are_no_earlier_ones(run: RunFolder) -> None:
+    assert not conclude(run, others=("thumbnail",)).compared
+    assert "Nothing was compared with earlier runs" in report(run)
 
 
 def test_a_judgement_from_the_cache_is_one_of_this_run_too(run: RunFolder, tmp_path: Path) -> None:

@@ -10,7 +10,13 @@ from components.verdict.verdict import Failure, Push, Verdict
 
 PUSH = Push(version="17", label="stable", destination="s3://bucket/serving/cxr/17")
 BLESSED = Verdict(
-    blessed=True, report_only=False, refused_by=(), judged_here=True, push=PUSH, pushed_here=True
+    blessed=True,
+    report_only=False,
+    refused_by=(),
+    judged_here=True,
+    push=PUSH,
+    pushed_here=True,
+    compared=True,
 )
 REFUSED = BLESSED.model_copy(
     update={"blessed": False, "refused_by": ("auc (nih): 0.6 < 0.8",), "push": None}
@@ -50,6 +56,12 @@ def test_gates_that_only_reported() -> None:
     )
     text = tell("COMPLETE", verdict=verdict)
     assert text.index("asked to report only") < text.index("- auc (nih)")
+
+
+def test_a_model_that_was_compared_with_none_is_said_to_be() -> None:
+    said = "Nothing was compared with earlier runs"
+    assert said not in tell("COMPLETE", verdict=BLESSED)
+    assert said in tell("COMPLETE", verdict=BLESSED.model_copy(update={"compared": False}))
 
 
 def test_what_came_from_the_cache_is_said_to() -> None:

@@ -12,6 +12,8 @@ import yaml
 
 from pipeline import cli
 
+CLAIM = ("--set", "kubeflow.volumes=[{claim: x-rays, path: /data}]")
+
 
 def cxr_compile(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["cxr", "compile", *arguments])
@@ -36,8 +38,11 @@ def test_it_says_that_data_is_read_anew(
     data = tmp_path / "data"
     data.mkdir()
     places = ("--pipeline-root", "gs://bucket/cxr/", "--data-root", str(data))
+    places += ("--set", f"kubeflow.volumes=[{{claim: x-rays, path: {data}}}]")
     assert cxr_compile(monkeypatch, "pediatric", *places, "-o", str(file)) == 0
-    assert "see --local-data" in capfd.readouterr().out
+    said = capfd.readouterr()
+    assert "see --local-data" in said.out
+    assert "not compared with the one blessed last" in said.err
     spec, _ = yaml.safe_load_all(file.read_text())
     assert spec["defaultPipelineRoot"] == "gs://bucket/cxr"
     tasks = spec["components"]["tfx-dag"]["dag"]["tasks"]
@@ -51,9 +56,21 @@ def test_it_says_what_vertex_is_not_told(
     arguments = ("--runner", "vertex", "--pipeline-root", "gs://bucket/cxr", "-o", str(file))
     more = ("--set", "kubeflow.defaults.cpu=2", "--serving-root", "gs://models")
     assert cxr_compile(monkeypatch, "pediatric", *arguments, *more) == 0
-    assert "Vertex does not take them" in capfd.readouterr().out
+    said = capfd.readouterr()
+    assert "Vertex does not take them" in said.out
+    assert "not compared with the one blessed last" in said.err
     (spec,) = yaml.safe_load_all(file.read_text())
     assert pushed_to(spec["root"]["dag"]["tasks"]) == "gs://models/cxr"
+
+
+def test_it_says_that_weights_are_read_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    places = ("--pipeline-root", "gs://bucket/cxr", *CLAIM)
+    weights = ("--set", "trainer.weights=/data/mine.weights.h5")
+    file = tmp_path / "pipeline.yaml"
+    assert cxr_compile(monkeypatch, "pediatric", *places, *weights, "-o", str(file)) == 0
+    assert "/data/mine.weights.h5 is not seen from here" in capfd.readouterr().out
 
 
 def test_a_folder_of_this_machine_is_no_root_of_a_clusters_pipeline(

@@ -13,12 +13,14 @@ from pipeline.runners.kubeflow.compiler import compile_for_kubeflow
 
 IMAGE = "registry/cxr:1"
 ROOT = "s3://bucket/cxr"
+# The data lies on it.
+CLAIM = "kubeflow.volumes=[{claim: x-rays, path: /data}]"
 # Those of which docs/kubeflow.md speaks, and one whose nodes differ.
 EXPERIMENTS = ("pediatric", "nih", "both", "nih_multilabel")
 
 
 def experiment(name: str, *overrides: str, fingerprint: str = "") -> tuple[Config, Places]:
-    config = load_config(name, overrides)
+    config = load_config(name, [CLAIM, *overrides])
     return config, places_on_cluster(
         config, data_root="/data", pipeline_root=ROOT, fingerprint=fingerprint
     )

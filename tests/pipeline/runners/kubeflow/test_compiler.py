@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,7 @@ def test_the_file_loads_as_a_component(name: str, tmp_path: Path) -> None:
         "overrides": ("", True),
         "data_root": ("", True),
         "data_fingerprint": ("", True),
+        "serving_root": ("", True),
         "train_steps": (0, True),
     }
     assert loaded.platform_spec.platforms["kubernetes"]
@@ -129,6 +131,7 @@ def test_runtime_parameters_reach_the_nodes_they_concern(name: str) -> None:
     everywhere = {"cxr_overrides": "overrides"}
     data = {"cxr_data_root": "data_root", "cxr_data_fingerprint": "data_fingerprint"}
     assert given.pop("XrayExampleGen") == everywhere | data
+    assert given.pop("Pusher") == everywhere | {"cxr_serving_root": "serving_root"}
     assert given.pop("Trainer") == everywhere | {"cxr_train_steps": "train_steps"}
     assert all(parameters == everywhere for parameters in given.values())
 
@@ -183,6 +186,48 @@ def test_data_that_is_not_seen_is_read_anew(name: str) -> None:
     assert inner_tasks(seen).keys() - cached == {"Verdict"}
     fingerprint = inner_tasks(seen)["XrayExampleGen"]["inputs"]["parameters"]["fingerprint"]
     assert fingerprint == {"runtimeValue": {"constant": "0123456789abcdef"}}
+
+
+def uncached(spec: dict[str, Any]) -> set[str]:
+    return {node for node, task in inner_tasks(spec).items() if not task["cachingOptions"]}
+
+
+def test_weights_that_are_not_seen_are_read_anew(tmp_path: Path) -> None:
+    everything = ("embedding.enabled=true", "trainer.precision=float32", "tuner.enabled=true")
+    made = functools.partial(compiled, "both", *everything, fingerprint="of-some-films")
+    here = tmp_path / "mine.weights.h5"
+    here.write_bytes(b"1")
+    seen = made(f"trainer.weights={here}")[0]
+    for known in (made()[0], made("trainer.weights=none")[0], seen):
+        assert uncached(known) == {"Verdict"}
+    # On a claim: nobody here would know that it was replaced.
+    unseen = made("trainer.weights=/data/mine.weights.h5")[0]
+    assert uncached(unseen) - {"Verdict"} == {
+        node
+        for node, task in inner_tasks(unseen).items()
+        if "/data/mine.weights.h5" in json.dumps(task) and node != "EvaluationReport"
+    }
+    assert {"Trainer", "Tuner", "Embedder", "CrossDatasetMatrix"} < uncached(unseen)
+
+
+def test_vertex_reads_weights_that_are_not_seen_anew(tmp_path: Path) -> None:
+    config, places = experiment(
+        "pediatric", "trainer.weights=/gcs/mine.weights.h5", fingerprint="of-some-films"
+    )
+    places = dataclasses.replace(places, pipeline_root="gs://bucket/cxr")
+    file = tmp_path / "pipeline.yaml"
+    compile_pipeline(config, places, flavour="vertex", image=IMAGE, output=file)
+    (spec,) = yaml.safe_load_all(file.read_text())
+    tasks = spec["root"]["dag"]["tasks"]
+    assert {node for node, task in tasks.items() if not task["cachingOptions"]} == {"Trainer"}
+
+
+def test_tfx_compiles_no_resolver_of_our_own_for_vertex() -> None:
+    """Why earlier runs are found there no more than on open-source Kubeflow."""
+    config, places = experiment("pediatric")
+    remembering = create_pipeline(config, dataclasses.replace(places, remembers=True))
+    with pytest.raises(TypeError, match=r"only support Latest.*LastOtherBlessedModel"):
+        compile_with_tfx(remembering, image=IMAGE)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -93,7 +93,7 @@ def test_a_mistake_is_told_in_one_message(pod: Pod, capfd: pytest.CaptureFixture
     assert pod.run(cxr_overrides="trainer.epochs=2") == launch.EXIT_INPUT
 
     told = capfd.readouterr().err
-    assert "CuratedSchema: this pipeline has no experiment to change" in told
+    assert "CuratedSchema: this pod has no experiment: submit the whole file" in told
     assert DISCLAIMER in told
     assert "Traceback" not in told
     assert not pod.output_file.exists()

@@ -36,7 +36,6 @@ def test_what_is_said_of_a_node_wins_over_what_is_said_of_all_and_that_over_what
     plain = KubeflowSettings()
     trainer, gate = plain.node("Trainer"), plain.node("ModelGate")
     assert gigabytes(trainer.memory or "") > gigabytes(gate.memory or "")
-    assert not plain.node("Verdict").cache
 
     settings = KubeflowSettings(
         defaults=NodeSettings(memory="5Gi", retries=Retries(count=5)),
@@ -46,7 +45,6 @@ def test_what_is_said_of_a_node_wins_over_what_is_said_of_all_and_that_over_what
     assert settings.node("Scorer").memory == "5Gi"
     assert settings.node("Trainer").retries == Retries(count=5)
     assert settings.node("Trainer").cpu == trainer.cpu
-    assert not settings.node("Verdict").cache
 
 
 def test_resources_are_written_for_old_and_new_versions() -> None:
@@ -83,18 +81,18 @@ def test_retries_and_caching() -> None:
     assert "retryPolicy" not in spec["root"]["dag"]["tasks"]["tfx-dag"]
 
 
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        ("kubeflow.defaults.cache=true",),
-        ("kubeflow.nodes.Verdict.cache=true", "kubeflow.nodes.ReportVerdict.cache=true"),
-    ],
-)
-def test_what_is_said_of_one_run_is_never_another_runs(overrides: tuple[str, ...]) -> None:
-    spec, _ = compiled("pediatric", *overrides, fingerprint="of-some-films")
+@pytest.mark.parametrize("override", ["kubeflow.defaults.cache=true", "kubeflow.defaults.cpu=1"])
+def test_what_is_said_of_one_run_is_never_another_runs(override: str) -> None:
+    spec, _ = compiled("pediatric", override, fingerprint="of-some-films")
     assert inner_tasks(spec)["Scorer"]["cachingOptions"] == {"enableCache": True}
     assert inner_tasks(spec)["Verdict"]["cachingOptions"] == {}
     assert spec["root"]["dag"]["tasks"]["ReportVerdict"]["cachingOptions"] == {}
+
+
+@pytest.mark.parametrize("node", ["Verdict", "ReportVerdict"])
+def test_a_cache_for_what_has_none_is_refused(node: str) -> None:
+    with pytest.raises(InputError, match=rf"kubeflow\.nodes\.{node}\.cache: .*leave it out"):
+        compiled("pediatric", f"kubeflow.nodes.{node}.cache=true")
 
 
 def test_placement_data_and_secrets_are_told_to_kubernetes() -> None:

@@ -11,7 +11,7 @@ from components.errors import InputError
 from components.example_gen.component import XrayExampleGen
 from pipeline.config import load_config
 from pipeline.runners.kubeflow.build import places_on_cluster
-from pipeline.runners.kubeflow.experiment import experiment_text
+from pipeline.runners.kubeflow.experiment import check_root, experiment_text
 from pipeline.runners.kubeflow.rebuild import apply, changed_parameters
 from pipeline.runners.kubeflow.runtime import RuntimeSettings, take_runtime_settings
 
@@ -41,6 +41,7 @@ def test_defaults_change_nothing() -> None:
         "cxr_overrides": "",
         "cxr_data_root": "",
         "cxr_data_fingerprint": "",
+        "cxr_serving_root": "",
         "cxr_train_steps": 0.0,
     }
     task = {"inputs": {"parameterValues": values}}
@@ -71,6 +72,26 @@ def test_the_data_may_lie_elsewhere_and_be_known_by_its_fingerprint() -> None:
     assert set(changed) <= set(XrayExampleGen.SPEC_CLASS.PARAMETERS)
 
 
+def test_models_may_go_elsewhere() -> None:
+    changed = changed_parameters(EXPERIMENT, RuntimeSettings(serving_root="s3://tests"), "Pusher")
+
+    assert set(changed) == {"push_destination"}
+    assert json.loads(changed["push_destination"])["filesystem"]["base_directory"] == (
+        "s3://tests/cxr"
+    )
+
+
+def test_a_run_with_another_root_pushes_nothing_beside_the_models_of_the_compiled_one() -> None:
+    check_root(EXPERIMENT, "s3://bucket/v2")
+    # Below it is another one, too.
+    for root in ("s3://bucket/v2/test", "s3://bucket/v22", "s3://tests"):
+        refused = rf"{root}, .*/v2/cxr-pediatric/serving/cxr: .* serving_root"
+        with pytest.raises(InputError, match=refused):
+            check_root(EXPERIMENT, root)
+    with pytest.raises(InputError, match="second document"):
+        check_root("", "s3://bucket/v2")
+
+
 def test_steps_of_training_are_told_to_tfx_and_to_the_trainer() -> None:
     changed = changed_parameters(EXPERIMENT, RuntimeSettings(train_steps=5), "Trainer")
 
@@ -98,6 +119,7 @@ def test_other_data_is_not_known_by_the_fingerprint_of_what_was_compiled() -> No
         ("kubeflow.defaults.cpu=2", "a run cannot change kubeflow"),
         ("name=other", "a run cannot change name"),
         ("data.datasets.nih={}", "data_root|min_auc"),
+        ("trainer.weights=/data/w.h5", r"not notice .* replaced: .*--set trainer.weights="),
         ("trainer.epoch=5", "did you mean trainer.epochs"),
     ],
 )

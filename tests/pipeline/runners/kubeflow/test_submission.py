@@ -22,7 +22,10 @@ from pipeline.runners.kubeflow import submission
 from tests.pipeline.runners.kubeflow.fake_api import RUN, FakeApi
 
 ROOT = "minio://bucket/cxr"
-PLACE = ("--pipeline-root", ROOT, "--image", "registry/cxr:1")
+# What pods need to open these places.
+MINIO = ("--set", "kubeflow.env.AWS_ENDPOINT_URL=http://minio-service.kubeflow:9000")
+CLAIM = ("--set", "kubeflow.volumes=[{claim: x-rays, path: /data}]")
+PLACE = ("--pipeline-root", ROOT, "--image", "registry/cxr:1", *MINIO, *CLAIM)
 
 
 @pytest.fixture(autouse=True)
@@ -81,9 +84,27 @@ def test_an_experiment_is_compiled_and_run(
     for config in platforms["kubernetes"]["deploymentSpec"]["executors"].values():
         json_format.ParseDict(config, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
     assert len(list(yaml.safe_load_all(kept.read_text()))) == 2
-    said = capfd.readouterr().out
-    assert f"{endpoint}/#/runs/details/{RUN}" in said
-    assert f"Run {RUN} of cxr-pediatric" in said
+    said = capfd.readouterr()
+    assert f"{endpoint}/#/runs/details/{RUN}" in said.out
+    assert f"Run {RUN} of cxr-pediatric" in said.out
+    assert "not compared with the one blessed last" in said.err
+
+
+def test_what_no_pod_could_open_is_refused_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    api = FakeApi()
+    with api.serve() as endpoint:
+        # All by default: artifacts, and models below them, in Kubeflow's MinIO; data in /data.
+        for given, message in [
+            ((), "--data-root: pediatric in /data: no pod has this folder"),
+            (CLAIM, "--serving-root: minio://mlpipeline/v2/artifacts/cxr-pediatric/serving/cxr: "),
+        ]:
+            assert cxr_submit(monkeypatch, "pediatric", "--endpoint", endpoint, *given) == 2
+            assert message in " ".join(capfd.readouterr().err.split())
+        assert not api.runs
+        assert cxr_submit(monkeypatch, "pediatric", "--endpoint", endpoint, *CLAIM, *MINIO) == 0
+    assert len(api.runs) == 1
 
 
 def test_data_that_is_seen_from_here_may_come_from_the_cache(
@@ -114,6 +135,7 @@ def blessed(*, yes: bool) -> Found:
             judged_here=True,
             push=None,
             pushed_here=True,
+            compared=False,
         )
     )
 
@@ -223,23 +245,38 @@ def test_other_data_needs_a_fingerprint_where_the_file_has_one(
     api = FakeApi()
     with api.serve() as endpoint:
         here = ("--endpoint", endpoint, "--local-data", str(tmp_path / "data"))
-        moved = (*here, "--parameter", "data_root=/elsewhere")
+        moved = (*here, "--parameter", "data_root=/data/elsewhere")
         assert cxr_submit(monkeypatch, "pediatric", *PLACE, *moved) == 2
         assert "give data_fingerprint as well" in capfd.readouterr().err
         assert not api.runs
         known = (*moved, "--parameter", "data_fingerprint=of-march")
         assert cxr_submit(monkeypatch, "pediatric", *PLACE, *known) == 0
         # Without one it is read anew.
-        unseen = ("--endpoint", endpoint, "--parameter", "data_root=/elsewhere")
+        unseen = ("--endpoint", endpoint, "--parameter", "data_root=/data/elsewhere")
         assert cxr_submit(monkeypatch, "pediatric", *PLACE, *unseen) == 0
     given = [run["runtime_config"]["parameters"] for run in api.runs]
-    assert [one["data_root"] for one in given] == ["/elsewhere"] * 2
+    assert [one["data_root"] for one in given] == ["/data/elsewhere"] * 2
+
+
+def test_places_of_one_run_that_no_pod_could_open_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    api = FakeApi()
+    with api.serve() as endpoint:
+        for parameter in ("data_root=/elsewhere", "serving_root=/elsewhere"):
+            moved = ("--endpoint", endpoint, "--parameter", parameter)
+            assert cxr_submit(monkeypatch, "pediatric", *PLACE, *moved) == 2
+            assert "no pod has this folder" in " ".join(capfd.readouterr().err.split())
+    assert not api.runs
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("steps=3", "with one of overrides, data_root, data_fingerprint, train_steps"),
+        (
+            "steps=3",
+            "with one of overrides, data_root, data_fingerprint, serving_root, train_steps",
+        ),
         ("train_steps", "write it as name=value"),
         ("train_steps=many", "train_steps is a whole number"),
         ("train_steps=-1", "train_steps is a whole number"),
