@@ -89,6 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         own = cluster.from_environment()
         if own is None:
             raise InputError("TF_CONFIG is not set: it says which worker of which cluster this is")
+        # Where the Training Operator gives the chief a group of its own, TensorFlow would name the
+        # workers otherwise than the Trainer does, and join no cluster.
+        os.environ.update(own.environment)
         _train(own, _await(asked.folder / own.spec_name))
     except InputError as error:
         print(" ".join(str(error).split("\n")), file=sys.stderr, flush=True)

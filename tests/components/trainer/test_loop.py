@@ -75,8 +75,12 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Outcom
         )
         for one in cluster.on_loopback(2)
     ]
-    for index, process in enumerate(processes):
-        assert process.wait(300) == 0, (folder / f"{index}.log").read_text()[-3000:]
+    try:
+        for index, process in enumerate(processes):
+            assert process.wait(300) == 0, (folder / f"{index}.log").read_text()[-3000:]
+    finally:
+        for process in processes:
+            process.kill()
     found = [pickle.loads((folder / f"{index}.pickle").read_bytes()) for index in (0, 1)]
     for name in CASES:
         weights, phases, logits = found[0][name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -69,16 +70,27 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 @pytest.fixture
 def other_machine(given: Given) -> Iterator[dict[str, str]]:
-    """A worker that somebody else has started; gives the environment of the chief."""
-    chief, other = cluster.on_loopback(2)
+    """A worker that somebody else has started; gives the environment of the chief.
+
+    As the Training Operator writes it, who gives the chief a group of its own.
+    """
+    chief, other = cluster.on_loopback(2)[0].addresses
+    groups = {"chief": [chief], "worker": [other]}
+    of_chief, of_other = (
+        {"TF_CONFIG": json.dumps({"cluster": groups, "task": {"type": kind, "index": 0}})}
+        for kind in groups
+    )
     with subprocess.Popen(
         [sys.executable, "-m", "components.trainer.worker", str(given.cache_root)],
-        env=os.environ | other.environment,
+        env=os.environ | of_other,
         stdin=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
-        yield chief.environment
-        assert process.wait(60) == 0
+        try:
+            yield of_chief
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
 
 
 def test_after_a_kill_they_go_on_and_end_as_one_device(

@@ -40,7 +40,15 @@ def test_the_operator_knows_its_fields(spec: dict[str, Any]) -> None:
     assert set(spec["tfReplicaSpecs"]) == {"Chief", "Worker"}
     for replica in spec["tfReplicaSpecs"].values():
         assert set(replica) == REPLICA
-        assert replica["restartPolicy"] in ("OnFailure", "ExitCode")
+
+
+def test_workers_that_are_done_are_there_for_a_chief_that_failed_later(
+    spec: dict[str, Any],
+) -> None:
+    assert spec["tfReplicaSpecs"]["Worker"]["restartPolicy"] == "Always"
+    assert spec["tfReplicaSpecs"]["Chief"]["restartPolicy"] == "OnFailure"
+    # The job ends with its chief.
+    assert spec["runPolicy"]["cleanPodPolicy"] == "Running"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
