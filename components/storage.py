@@ -42,6 +42,11 @@ def is_remote(uri: str) -> bool:
     return bool(scheme_of(uri))
 
 
+def opened_by_tensorflow(uri: str) -> bool:
+    """Whether TensorFlow and Beam open it themselves, on any machine: a path, or gs://."""
+    return scheme_of(uri) not in SCHEMES
+
+
 def local_path(uri: str) -> Path:
     """An artifact's path, for what works on this machine's files alone.
 
@@ -210,7 +215,7 @@ def read_records(files: Sequence[str]) -> tf.data.Dataset:
     import tensorflow as tf
 
     names = list(files)
-    if not any(scheme_of(name) in SCHEMES for name in names):
+    if all(map(opened_by_tensorflow, names)):
         return tf.data.TFRecordDataset(names, compression_type="GZIP")
 
     def records() -> Iterator[bytes]:

@@ -48,9 +48,9 @@ class Performance(Plain):
       n: images.
       patients: they are of.
       positives: images with the finding.
-      auc: area under the ROC curve, by DeLong, or by Newcombe where DeLong's interval says nothing.
-      auc_by_patient: the same with an interval that knows which images are one patient's; None where
-        the other is Newcombe's, since resamples of so few images say nothing either.
+      auc: area under the ROC curve, with DeLong's interval, or Newcombe's of few images.
+      auc_by_patient: the same with an interval that knows which images are one patient's; None
+        where the other is Newcombe's, since resamples of so few images say nothing either.
       average_precision: area under the precision-recall curve.
       confusion: at the operating point.
       sensitivity: at the operating point, which was chosen on validation; so are the next six.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from tfx import types
@@ -14,7 +15,11 @@ from components import storage
 
 
 class Executor(tfx_executor.Executor):
-    """Gives TFMA the model and its output on paths; Beam reads the scores where they are."""
+    """Gives TFMA the model and its output where it opens them; Beam reads the scores in place.
+
+    What TensorFlow opens itself stays where it is: Beam's workers write the metrics, and a path of
+    this machine would be another one on theirs.
+    """
 
     def Do(
         self,
@@ -25,8 +30,12 @@ class Executor(tfx_executor.Executor):
         """Run the node, see `Evaluator`."""
         model = input_dict.get(standard_component_specs.MODEL_KEY, [])
         outputs = [artifact for found in output_dict.values() for artifact in found]
-        with storage.on_local_paths(inputs=model, outputs=outputs):
+        with storage.on_local_paths(inputs=_closed(model), outputs=_closed(outputs)):
             super().Do(input_dict, output_dict, exec_properties)
+
+
+def _closed(artifacts: Iterable[types.Artifact]) -> list[types.Artifact]:
+    return [one for one in artifacts if not storage.opened_by_tensorflow(one.uri)]
 
 
 class Evaluator(tfx.components.Evaluator):
