@@ -4,6 +4,7 @@
 CXR := .venv/bin/cxr
 PYTHON := .venv/bin/python
 NAME ?= training
+BENCHMARKS := $(filter-out __init__ processes,$(basename $(notdir $(wildcard tests/benchmarks/*.py))))
 # Processes that run tests; each needs two gigabytes.
 WORKERS ?= 2
 # Of the container image; TARGET is empty for the nodes of the pipeline.
@@ -16,13 +17,14 @@ TARGET ?=
 help:
 	@echo "make demo       run the whole pipeline on synthetic chest X-rays"
 	@echo "make test       run all the tests, the linters and the type checker"
-	@echo "make benchmark  measure the Trainer against the notebook recipe; NAME=embedded_server,"
-	@echo "                embedding, evaluation, explain, fine_tuning, grad_cam_report, ingest,"
-	@echo "                input_sanity, near_duplicates or serving_latency for the others"
+	@echo "make lint       the linters and the type checker alone; make format mends what it can"
+	@echo "make benchmark  measure one of tests/benchmarks, with NAME=:"
+	@echo $(BENCHMARKS) | fold -s -w 78 | sed 's/^/                /'
 	@echo "make docs       write the documentation's site to dist/site"
 	@echo "make audit      ask for known vulnerabilities; make sbom, make licences"
 	@echo "make image      build the container image; VARIANT=cuda for GPUs, TARGET=beam for Beam's"
 	@echo "                workers, IMAGE=name:tag for another name"
+	@echo "make clean      remove .venv and .uv"
 
 .PHONY: setup
 setup:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
 import tensorflow_model_analysis as tfma
@@ -204,6 +205,20 @@ def close(one: Any, other: Any, relative: float) -> bool:
         same = math.isnan(one) and math.isnan(other)
         return same or math.isclose(one, other, rel_tol=relative, abs_tol=relative)
     return bool(one == other)
+
+
+def look_alike(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> bool:
+    """Whether encoded pictures are the same, but for a grey level that rounding decides."""
+
+    def pixels(picture: bytes) -> np.ndarray:
+        return tf.io.decode_image(picture).numpy().astype(int)
+
+    def alike(first: np.ndarray, second: np.ndarray) -> bool:
+        return first.shape == second.shape and np.abs(first - second).max() <= 1
+
+    return one.keys() == other.keys() and all(
+        alike(pixels(one[name]), pixels(other[name])) for name in one
+    )
 
 
 def _context(out: Path, flags: Sequence[str]) -> BaseBeamExecutor.Context:

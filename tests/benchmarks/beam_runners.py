@@ -203,7 +203,9 @@ def compare(one: dict[str, Any], other: dict[str, Any]) -> None:
     )
     assert nodes.close(*exact, ROUNDING)
     assert nodes.close(one["Evaluator"], other["Evaluator"], ROUNDING)
-    assert nodes.close(one["GradCamReport"], other["GradCamReport"], 1e-5)
+    (index, pictures), (other_index, other_pictures) = one["GradCamReport"], other["GradCamReport"]
+    assert nodes.close(index, other_index, 1e-5)
+    assert nodes.look_alike(pictures, other_pictures)
     gap = max(
         (
             abs(first - second) / width

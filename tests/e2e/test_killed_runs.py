@@ -20,7 +20,10 @@ from pipeline.run_folder import RunFolder
 from pipeline.run_record import histories
 from serving.versions import ModelFolder
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="finds processes and threads in /proc"),
+]
 
 # As small as gets through every node; whether such a model is any good is not asked.
 TINY = (

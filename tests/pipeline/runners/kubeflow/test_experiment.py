@@ -19,6 +19,12 @@ def test_an_experiment_is_the_same_after_its_journey(name: str) -> None:
     assert lineage(read) == lineage(config)
 
 
+def test_what_runs_where_is_no_part_of_what_a_model_came_from() -> None:
+    there = ["beam.runner=flink", "beam.flink.master=jobs:8081", "kubeflow.defaults.cpu=2"]
+    assert lineage(load_config("both", there)) == lineage(load_config("both"))
+    assert lineage(load_config("both", ["trainer.epochs=2"])) != lineage(load_config("both"))
+
+
 @pytest.mark.parametrize("name", experiment_names())
 def test_a_change_after_reading_is_a_change_when_reading(name: str) -> None:
     overrides = ["trainer.epochs=2", "transform.image_size=96", "trainer.head.dropout=0.1"]
