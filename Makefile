@@ -3,6 +3,8 @@
 
 CXR := .venv/bin/cxr
 PYTHON := .venv/bin/python
+# As tools/setup finds or installs it.
+UV = $(shell command -v uv || echo .uv/bin/uv)
 NAME ?= training
 BENCHMARKS := $(filter-out __init__ processes,$(basename $(notdir $(wildcard tests/benchmarks/*.py))))
 # Processes that run tests; each needs two gigabytes.
@@ -12,7 +14,7 @@ IMAGE ?= cxr:latest
 VARIANT ?= cpu
 TARGET ?=
 
-.PHONY: help demo test lint format benchmark docs audit sbom licences image clean
+.PHONY: help demo test lint format benchmark docs notebooks hooks audit sbom licences image clean
 
 help:
 	@echo "make demo       run the whole pipeline on synthetic chest X-rays"
@@ -20,6 +22,7 @@ help:
 	@echo "make lint       the linters and the type checker alone; make format mends what it can"
 	@echo "make benchmark  measure one of tests/benchmarks, with NAME=:"
 	@echo $(BENCHMARKS) | fold -s -w 78 | sed 's/^/                /'
+	@echo "make notebooks  open the notebooks in JupyterLab; make hooks lints before each commit"
 	@echo "make docs       write the documentation's site to dist/site"
 	@echo "make audit      ask for known vulnerabilities; make sbom, make licences"
 	@echo "make image      build the container image; VARIANT=cuda for GPUs, TARGET=beam for Beam's"
@@ -55,6 +58,13 @@ benchmark: setup
 docs: setup
 	$(PYTHON) -m tools.reference
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet
+
+notebooks: setup
+	$(UV) pip install --quiet --python $(PYTHON) jupyterlab
+	.venv/bin/jupyter lab notebooks
+
+hooks: setup
+	$(UV) tool run pre-commit install
 
 audit sbom licences: setup
 	@tools/supply_chain $@

@@ -23,6 +23,8 @@ from pipeline.config import Config, experiment_names, load_config
 
 # Of help, whatever the terminal.
 _WIDTH = 88
+# What the file's own path says.
+_FOUND = ("file",)
 _WRITTEN = "Written by `make docs` from the code; do not edit it here.\n"
 
 
@@ -34,7 +36,8 @@ def configuration() -> str:
         _WRITTEN,
         "An experiment is a YAML file of these settings, checked before anything starts: one that",
         "comes with the project, or the path of your own. `--set key.subkey=value` changes one,",
-        "the value in YAML. Only `data.datasets` and `evaluator.min_auc` must be given.",
+        "the value in YAML. `data.datasets` and `evaluator.min_auc` must be given; `name` is by",
+        "default the file's.",
         "",
     ]
     for place, model in _sections(Config, ()):
@@ -48,7 +51,12 @@ def commands() -> str:
     """What `--help` says of each command."""
     lines = ["# Commands", "", _WRITTEN]
     for path, command in _commands(["cxr"], cli):
-        with click.Context(command, info_name=" ".join(path), terminal_width=_WIDTH) as context:
+        with click.Context(
+            command,
+            info_name=" ".join(path),
+            terminal_width=_WIDTH,
+            **cli.context_settings,
+        ) as context:
             usage = command.get_help(context)
         lines += [
             f"{'#' * min(len(path) + 1, 3)} {' '.join(path)}",
@@ -101,8 +109,14 @@ def _table(place: tuple[str, ...], model: type[Settings]) -> list[str]:
     rows = []
     for name, field in model.model_fields.items():
         inner, _ = _settings_in(field.annotation)
+        if (*place, name) == _FOUND:
+            continue
         if inner is not None and typing.get_origin(field.annotation) is not dict:
-            shown, default = "see below", ""
+            several = "list of what is below" if _is_list(field.annotation) else "see below"
+            shown, default = (
+                several,
+                "" if field.is_required() or field.default is not None else "`null`",
+            )
         else:
             shown = ", ".join([_type(field.annotation), *_limits(field.metadata)])
             default = "required" if field.is_required() else f"`{_plain(field.get_default())}`"
@@ -119,6 +133,12 @@ def _table(place: tuple[str, ...], model: type[Settings]) -> list[str]:
         *rows,
         "",
     ]
+
+
+def _is_list(annotation: Any) -> bool:
+    if typing.get_origin(annotation) in (list, tuple):
+        return True
+    return any(map(_is_list, typing.get_args(annotation)))
 
 
 def _cell(text: str) -> str:

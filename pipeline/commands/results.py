@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from pipeline.run_folder import RunFolder
 @click.option(
     "--out",
     type=LocalPath(),
-    default=Path("docs/results"),
+    default=Path("runs/results"),
     show_default=True,
     help="Where training.md and training.json go.",
 )
@@ -54,6 +55,7 @@ def results(
 
     Each is measured on its test images twice: with the head alone trained, and fine-tuned.
     """
+    configs = [_of_one_finding(name, overrides, trainable) for name in experiments]
     out.mkdir(parents=True, exist_ok=True)
     started = datetime.datetime.now()
     log = runs / "logs" / f"results-{started:%Y-%m-%dT%H-%M-%S}.log"
@@ -64,7 +66,6 @@ def results(
             from pipeline.results_page import page
             from pipeline.run_record import require_run
 
-        configs = [load_config(name, overrides) for name in experiments]
         summaries = [_summary(config, RunFolder(runs / config.name)) for config in configs]
         figures: list[Figures] = []
         for seed in seeds:
@@ -91,9 +92,23 @@ def results(
         (out / "training.json").write_text(
             json.dumps([one.model_dump() for one in figures], indent=2) + "\n"
         )
-        command = ["cxr results", *experiments, *(f"--set {one}" for one in overrides)]
-        (out / "training.md").write_text(page(figures, summaries, " ".join(command)))
+        given = {"--set": overrides, "--seed": seeds, "--trainable": [trainable]}
+        options = [word for name, of in given.items() for one in of for word in (name, str(one))]
+        command = shlex.join(["cxr", "results", *experiments, *options])
+        (out / "training.md").write_text(page(figures, summaries, command))
         console.print(f"written: {out / 'training.md'} and training.json")
+
+
+def _of_one_finding(name: str, overrides: tuple[str, ...], trainable: str) -> Config:
+    """The experiment; the word for what is fine-tuned is checked as the setting is."""
+    load_config(name, [*overrides, f"trainer.trainable={trainable}"])
+    config = load_config(name, overrides)
+    if config.data.labels != "pneumonia":
+        raise ConfigError(
+            f"{name}: its model tells {config.data.labels}, and this measures models of one "
+            "finding: its run's own report has an AUC for each (cxr report open)"
+        )
+    return config
 
 
 def _summary(config: Config, folder: RunFolder) -> dict[str, Any]:

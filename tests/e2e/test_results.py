@@ -38,6 +38,22 @@ def test_recipes_are_measured_and_written(first_run: Finished, workspace: Worksp
     assert page.count("| demo: nih |") == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nih_multilabel"], "nih_multilabel: its model tells findings"),
+        (["demo", "--trainable=blocks"], "trainer.trainable"),
+    ],
+)
+def test_what_cannot_be_measured_is_told_at_once(
+    workspace: Workspace, arguments: list[str], said: str
+) -> None:
+    finished = workspace.cxr("results", *arguments, "--out=measured")
+    assert finished.code == 2
+    assert said in finished.text
+    assert "Traceback" not in finished.text
+
+
 def test_an_experiment_that_was_not_run(workspace: Workspace) -> None:
     finished = workspace.cxr("results", "dicom", "--out=measured")
     assert finished.code == 2

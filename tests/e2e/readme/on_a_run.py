@@ -130,7 +130,7 @@ def _measures(terminal: Terminal, words: list[str]) -> None:
     terminal.monkeypatch.setattr(results, "measure", measure)
     terminal.cxr([*words, *SMALL])
     assert set(asked) == {("demo", 1), ("demo", 2), ("demo", 3)}
-    assert "cxr results demo" in Path("docs/results/training.md").read_text()
+    assert "cxr results demo" in Path("runs/results/training.md").read_text()
 
 
 ON_A_RUN: dict[str, Run] = {
