@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ COMMANDS = [
     if page.name != "extend.md"
     for command in commands_of(page)
 ]
+
+
+# What is of elsewhere: the shell's own, and the tools of stores and servers.
+ELSEWHERE = {"source", "export", "cp", "curl", "aws"}
 
 
 def _only(*programs: str) -> list[Command]:
@@ -54,6 +59,21 @@ def _parsed(command: Command) -> dict[str, Any]:
             return context.params
     except click.UsageError as error:
         pytest.fail(f"{command}\n{error.format_message()}")
+
+
+def test_every_command_is_looked_at() -> None:
+    own = {"cxr", "make", "docker", "kubectl", "python", ".venv/bin/python"}
+    assert {command.words[0] for command in COMMANDS} <= own | ELSEWHERE
+
+
+@pytest.mark.parametrize("command", _only("python", ".venv/bin/python"), ids=str)
+def test_the_modules_and_tests_are_in_the_project(command: Command) -> None:
+    _, flag, module, *arguments = command.words
+    assert flag == "-m"
+    assert importlib.util.find_spec(module), module
+    for word in arguments:
+        if word.startswith("tests/"):
+            assert (ROOT / word).exists(), word
 
 
 @pytest.mark.parametrize("command", _only("make"), ids=str)
