@@ -64,7 +64,9 @@ def distribution(version: str) -> Path:
     if home is None and package is not None and package.submodule_search_locations:
         home = next(iter(package.submodule_search_locations))
     if home is None:
-        pytest.skip("no Flink here: neither FLINK_HOME nor apache-flink-libraries (uv sync --group flink)")
+        pytest.skip(
+            "no Flink here: neither FLINK_HOME nor apache-flink-libraries (uv sync --group flink)"
+        )
     (jar,) = Path(home, "lib").glob("flink-dist-*.jar")
     if not jar.name.startswith(f"flink-dist-{version}."):
         pytest.skip(f"{home} is not Flink {version}: {jar.name}")
