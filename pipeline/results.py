@@ -17,6 +17,7 @@ from components.plain import Plain
 from components.source_digest import source_digest
 from components.statistics.bootstrap import patient_bootstrap
 from components.statistics.interval import Interval
+from components.statistics.proportions import wilson
 from components.statistics.roc import auc
 from components.trainer.batches import Split
 from components.trainer.calibration_error import expected_calibration_error
@@ -34,6 +35,8 @@ HEAD = "head"
 
 class Figures(Plain):
     """One trained model on one dataset's test images; intervals are over resampled patients.
+
+    That of a rate of 0 or 1 is Wilson's (1927), since all resamples have the same.
 
     Attributes:
       experiment: its name.
@@ -189,11 +192,18 @@ def _figures(
     decisions: np.ndarray,
     patients: np.ndarray,
 ) -> dict[str, Interval]:
-    def share(of: np.ndarray, among: np.ndarray) -> float:
-        return float(of[among].mean()) if among.any() else float("nan")
-
     def bootstrap(statistic: Callable[[np.ndarray], float], *, centred: bool = False) -> Interval:
         return patient_bootstrap(statistic, patients, centred=centred)
+
+    def rate(right: np.ndarray, among: np.ndarray) -> Interval:
+        # All right, or all wrong, they are so in every resample, which is no certainty.
+        if right[among].all() or not right[among].any():
+            return wilson(int(right[among].sum()), int(among.sum()))
+        return bootstrap(
+            lambda drawn: (
+                float(right[drawn][among[drawn]].mean()) if among[drawn].any() else float("nan")
+            )
+        )
 
     return {
         "auc": bootstrap(lambda drawn: auc(labels[drawn], logits[drawn])),
@@ -201,6 +211,6 @@ def _figures(
             lambda drawn: expected_calibration_error(probabilities[drawn], labels[drawn]),
             centred=True,
         ),
-        "sensitivity": bootstrap(lambda drawn: share(decisions[drawn], labels[drawn] == 1)),
-        "specificity": bootstrap(lambda drawn: share(~decisions[drawn], labels[drawn] == 0)),
+        "sensitivity": rate(decisions, labels == 1),
+        "specificity": rate(~decisions, labels == 0),
     }

@@ -30,6 +30,8 @@ def test_recipes_are_measured_and_written(first_run: Finished, workspace: Worksp
     test = workspace.summary()["data"]["splits"]["test"]
     for one in figures:
         assert one.auc.lower <= one.auc.estimate <= one.auc.upper
+        for rate in (one.sensitivity, one.specificity):
+            assert rate.lower < rate.upper
         assert one.images == test[one.dataset]["images"]
         assert 0 < one.positives < one.images
     page = (workspace.folder / "measured/training.md").read_text()
