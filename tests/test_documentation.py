@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from pipeline.results import Figures
+from pipeline.results_page import table
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md"))
@@ -43,6 +47,13 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert "Research and education only" in first
     # Nothing is fetched from elsewhere when a page is opened.
     assert not re.search(r'<(?:script|link)[^>]+(?:src|href)="https?:', first)
+
+
+def test_the_table_of_results_is_that_of_the_measured_figures() -> None:
+    folder = ROOT / "docs/results"
+    measured = json.loads((folder / "training.json").read_text())
+    figures = [Figures.model_validate(one) for one in measured]
+    assert table(figures) in (folder / "training.md").read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
