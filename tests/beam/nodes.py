@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
+import numpy as np
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
 import tensorflow_model_analysis as tfma
@@ -30,6 +32,7 @@ from components.example_gen.component import XrayExampleGen
 from components.example_gen.datasets.source import Source
 from components.example_gen.settings import Quality, Split
 from components.example_gen.split import TRAIN
+from components.explanation.colours import blending_table
 from components.grad_cam import executor as grad_cam
 from components.grad_cam.artifacts import ExplanationReport
 from components.grad_cam.settings import GradCamSettings
@@ -62,8 +65,8 @@ class Explained:
     pictures: Mapping[str, bytes]
 
 
-def ingest(folders: Mapping[str, Path], out: Path, flags: Sequence[str]) -> Ingest:
-    """XrayExampleGen over the folders of datasets."""
+def ingest(folders: Mapping[str, Path | str], out: Path, flags: Sequence[str]) -> Ingest:
+    """XrayExampleGen over the folders of datasets, which may be URIs."""
     node = XrayExampleGen(
         sources={name: Source(folder=str(folder)) for name, folder in folders.items()},
         split=Split.model_validate({"fractions": {"train": 0.6, "val": 0.2, "test": 0.2}}),
@@ -204,6 +207,33 @@ def close(one: Any, other: Any, relative: float) -> bool:
         same = math.isnan(one) and math.isnan(other)
         return same or math.isclose(one, other, rel_tol=relative, abs_tol=relative)
     return bool(one == other)
+
+
+def same_pictures(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> bool:
+    """Whether pictures of maps that may differ by rounding are the same.
+
+    Films have no map in them. Of the others a map's rounding may move a pixel from one of the 256
+    levels of heat to the next, and so each of its colours by what lies between two of those.
+    """
+    colours = int(np.abs(np.diff(blending_table(1.0).astype(int), axis=0)).max())
+    return one.keys() == other.keys() and all(
+        one[name] == other[name]
+        if name.startswith("films/")
+        else _within(one[name], other[name], colours)
+        for name in one
+    )
+
+
+def _within(one: bytes, other: bytes, colours: int) -> bool:
+    first, second = (
+        cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_UNCHANGED).astype(int)
+        for picture in (one, other)
+    )
+    if first.shape != second.shape:
+        return False
+    gaps = np.abs(first - second)
+    # Of a layer of heat the fourth is the level itself.
+    return bool((gaps[..., :3] <= colours).all() and (gaps[..., 3:] <= 1).all())
 
 
 def _context(out: Path, flags: Sequence[str]) -> BaseBeamExecutor.Context:
