@@ -45,7 +45,7 @@ filesystem_registry.DEFAULT_FILESYSTEM_REGISTRY.register(Memory, priority=0)
 
 
 class BeamsMemory(FileSystem):
-    """The same for Beam, which finds a class by its scheme: as much as its sources and sinks ask."""
+    """The same for Beam, which finds a class by its scheme; what its sources and sinks ask."""
 
     @classmethod
     def scheme(cls) -> str:
@@ -172,6 +172,6 @@ def artifacts_in(store: str, executor: Any) -> Iterator[None]:
 
     with (
         mock.patch.object(executor, "Do", remotely),
-        mock.patch.object(executor, "_get_tmp_dir", lambda _: f"{store}/tmp"),
+        mock.patch.object(executor, "_get_tmp_dir", return_value=f"{store}/tmp"),
     ):
         yield
