@@ -374,6 +374,29 @@ def test_the_pipeline_sends_what_sees_every_film_to_the_cluster(tmp_path: Path) 
         create_pipeline(away, places)
 
 
+def test_where_a_run_goes_on_does_not_change_what_nodes_are_told(tmp_path: Path) -> None:
+    from pipeline.pipeline import Places, create_pipeline
+
+    places = Places(
+        pipeline_root=str(tmp_path), serving="", sources={"nih": str(tmp_path)}, fingerprint=""
+    )
+    # ML Metadata's cache goes by these.
+    told = [
+        {
+            node.id: node.exec_properties
+            for node in create_pipeline(load_config("nih", overrides), places).components
+        }
+        for overrides in (
+            ["embedding.enabled=true"],
+            ["embedding.enabled=true", "beam.workers=3"],
+            ["embedding.enabled=true", "beam.runner=flink"],
+        )
+    ]
+    assert {"Embedder", "EvaluationReport"} <= told[0].keys()
+    assert told[1] == told[0]
+    assert told[2] == told[0]
+
+
 @pytest.mark.parametrize("node", ["XrayExampleGen", "Evaluator", "Transform"])
 @pytest.mark.parametrize("runner", ["direct", "flink"])
 def test_tfx_does_not_pack_itself_for_workers(runner: str, node: str) -> None:
