@@ -10,14 +10,17 @@ import pytest
 from tfx.components.statistics_gen import executor as statistics_gen
 
 from components import storage
+from components.embedding import executor as embedding
 from components.evaluator import tfma_evaluator
 from components.example_gen import executor as example_gen
 from components.grad_cam import executor as grad_cam
+from components.trainer.embedded import MANIFEST, Manifest
 from pipeline.beam import BeamSettings, beam_args, require_shared_storage
 from pipeline.beam_clusters import FlinkSettings
 from tests import stores
 from tests.beam import nodes, services
 from tests.beam.conftest import Flags, portable
+from tests.components.embedding import runs
 from tests.components.example_gen.samples import write_nih
 from tests.components.grad_cam import made
 
@@ -107,3 +110,21 @@ def test_pictures_are_in_the_store(pool: Flags, tmp_path: Path) -> None:
     )
     assert len(found.index["cases"]) == 3
     assert len(found.pictures) == 3 * 3
+
+
+def test_rows_are_in_the_store(pool: Flags, transform_graph: Path, tmp_path: Path) -> None:
+    examples = runs.write_examples(tmp_path / "examples")
+    made = in_store(
+        embedding.Executor,
+        lambda: runs.embed(
+            tmp_path / "made", examples, transform_graph, runs.config(), beam=pool("Embedder")
+        ),
+    )
+    manifest = Manifest.model_validate_json((made / MANIFEST).read_text())
+    # One film of each split is there three times, and is run once.
+    assert sum(shard.rows for shard in manifest.shards) == sum(runs.SIZES.values())
+    assert {split: known.images - 2 for split, known in manifest.splits.items()} == runs.SIZES
+    for shard in manifest.shards:
+        for suffix, size in shard.sizes.items():
+            (file,) = made.rglob(f"{shard.name}{suffix}")
+            assert file.stat().st_size == size
