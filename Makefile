@@ -14,11 +14,12 @@ IMAGE ?= cxr:latest
 VARIANT ?= cpu
 TARGET ?=
 
-.PHONY: help demo test lint format benchmark docs notebooks hooks audit sbom licences image clean
+.PHONY: help demo test test-flink lint format benchmark docs notebooks hooks audit sbom licences image clean
 
 help:
 	@echo "make demo       run the whole pipeline on synthetic chest X-rays"
 	@echo "make test       run all the tests, the linters and the type checker"
+	@echo "make test-flink run Beam's nodes on Flink, which takes Java and Maven Central"
 	@echo "make lint       the linters and the type checker alone; make format mends what it can"
 	@echo "make benchmark  measure one of tests/benchmarks, with NAME=:"
 	@echo $(BENCHMARKS) | fold -s -w 78 | sed 's/^/                /'
@@ -39,6 +40,11 @@ demo: setup
 test: setup lint
 	@tools/browser
 	$(PYTHON) -m pytest --numprocesses=$(WORKERS) --dist=loadgroup --no-loadscope-reorder
+
+# Flink itself is 232 MB: the other targets do not ask for it, and take it out of .venv again.
+test-flink:
+	@CXR_GROUPS=flink tools/setup
+	CXR_FLINK=required $(PYTHON) -m pytest tests/beam
 
 lint: setup
 	.venv/bin/ruff check

@@ -32,9 +32,9 @@ DISTRIBUTED_NODES = THREADED_NODES | {
 # films is up to 1,000 of them. The flag is tfx_bsl's.
 _BOUNDED_BATCHES = "--tfxio_use_byte_size_batching"
 
-
-# Opened by this project's own file systems, which workers that are no process of its have not.
-_ARROW = ("s3://", "minio://", "hdfs://")
+# What workers import first that Beam starts, by its boot program: else they would know nothing of
+# s3://, minio:// and hdfs://. Those of a pool are told by `runners.worker`.
+_FILE_SYSTEMS = "--beam_plugins=components.object_store_beam"
 
 # An image that nothing is started from. Without one TFX would pack itself for workers to install:
 # 50 MB in the temporary folder for each Beam node of each run, and nobody deletes them.
@@ -110,6 +110,7 @@ def beam_args(settings: BeamSettings, *, node: str) -> list[str]:
         # is installed here.
         "--no_save_main_session",
         "--experiments=disable_logging_submission_environment",
+        _FILE_SYSTEMS,
         _BOUNDED_BATCHES,
     ]
 
@@ -128,24 +129,17 @@ def require_shared_storage(settings: BeamSettings, paths: Collection[str]) -> No
     if cluster is None:
         return
     if isinstance(cluster, DataflowSettings):
+        # Nothing hands them the keys of another store.
         away, remedy = "Dataflow's workers", "give gs:// for the pipeline root and the data"
         hidden = [path for path in paths if not path.startswith("gs://")]
     else:
-        if cluster.workers_environment == "loopback":
-            return
-        unopened = [path for path in paths if path.startswith(_ARROW)]
-        if unopened:
-            raise InputError(
-                f"beam.runner={settings.runner}: the workers of {cluster.master} open gs:// and "
-                f"mounted folders, not {unopened[0]}: give one of those for the pipeline root and "
-                "the data"
-            )
-        if cluster.shared_storage:
+        if cluster.workers_environment == "loopback" or cluster.shared_storage:
             return
         away = f"the workers of {cluster.master}"
         remedy = (
-            "give gs:// for the pipeline root and the data, or, where the folder is mounted "
-            f"under the same path in every worker, set beam.{settings.runner}.shared_storage=true"
+            "give a store (gs://, s3://, minio:// or hdfs://) for the pipeline root and the data, "
+            "or, where the folder is mounted under the same path in every worker, set "
+            f"beam.{settings.runner}.shared_storage=true"
         )
         hidden = [path for path in paths if "://" not in path]
     if hidden:

@@ -429,9 +429,9 @@ def create_pipeline(
 
 def lineage(config: Config) -> dict[str, Any]:
     """What a report says of where a model came from, beside the artifacts."""
-    settings = config.model_dump_json(
-        exclude={"file", "description", "metadata", "beam", "kubeflow"}
-    )
+    # What a run is called, and where it runs, is no part of what it makes.
+    apart = {"file", "description", "metadata", "beam", "kubeflow"}
+    settings = config.model_dump_json(exclude=apart)
     return {
         "experiment": config.name,
         "description": config.description,

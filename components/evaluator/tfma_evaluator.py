@@ -1,24 +1,28 @@
-"""TFX's Evaluator where TensorFlow cannot read and write."""
+"""TFX's Evaluator where TensorFlow cannot read.
+
+TFMA writes with Beam, on whichever machine a worker is: what it writes goes to the artifact's own
+URI, and never to a folder that only this machine sees.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import tensorflow_model_analysis as tfma
 from tfx import types
 from tfx import v1 as tfx
 from tfx.components.evaluator import executor as tfx_executor
 from tfx.dsl.components.base import executor_spec
-from tfx.types import standard_component_specs
 
 from components import storage
 
 
 class Executor(tfx_executor.Executor):
-    """Gives TFMA the model and its output where it opens them; Beam reads the scores in place.
+    """Reads what TFMA validated from a copy, where TensorFlow does not open the store.
 
-    What TensorFlow opens itself stays where it is: Beam's workers write the metrics, and a path of
-    this machine would be another one on theirs.
+    The model stays where it is: TFMA reads the Scorer's answers, and names the model only.
     """
 
     def Do(
@@ -28,17 +32,29 @@ class Executor(tfx_executor.Executor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Run the node, see `Evaluator`."""
-        model = input_dict.get(standard_component_specs.MODEL_KEY, [])
-        outputs = [artifact for found in output_dict.values() for artifact in found]
-        with storage.on_local_paths(inputs=_closed(model), outputs=_closed(outputs)):
+        with _validation_in_any_store():
             super().Do(input_dict, output_dict, exec_properties)
-
-
-def _closed(artifacts: Iterable[types.Artifact]) -> list[types.Artifact]:
-    return [one for one in artifacts if not storage.opened_by_tensorflow(one.uri)]
 
 
 class Evaluator(tfx.components.Evaluator):
     """TFX's Evaluator, whose artifacts may lie in any store; see there."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+
+@contextmanager
+def _validation_in_any_store() -> Iterator[None]:
+    """Have TFMA's reader open s3:// and so on, too; TFX calls it between writing and blessing."""
+    read = tfma.load_validation_result
+
+    def load(uri: str) -> Any:
+        if storage.opened_by_tensorflow(uri):
+            return read(uri)
+        with storage.local_copy(uri) as folder:
+            return read(str(folder))
+
+    tfma.load_validation_result = load
+    try:
+        yield
+    finally:
+        tfma.load_validation_result = read

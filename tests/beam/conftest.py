@@ -11,6 +11,9 @@ import pytest
 from pipeline.beam import BeamSettings, beam_args
 from pipeline.beam_clusters import FlinkSettings
 from tests.beam import flink, services
+from tests.components.trainer.conftest import transform_graph
+
+__all__ = ["transform_graph"]
 
 # The flags of a node, by its id.
 Flags = Callable[[str], list[str]]

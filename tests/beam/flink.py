@@ -2,7 +2,8 @@
 
 The job server is looked for at `CXR_FLINK_JOB_SERVER_JAR`, then in Beam's cache, and else fetched
 from where Beam would fetch it. Flink's own distribution is looked for at `FLINK_HOME`, then in the
-PyPI package `apache-flink-libraries`.
+PyPI package `apache-flink-libraries`. What cannot be had skips a test, and fails it where
+`CXR_FLINK=required`, as `make test-flink` says: there a test that was not run is no success.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from apache_beam.utils.subprocess_server import JavaJarServer
@@ -50,9 +52,9 @@ def job_server_jar(version: str) -> str:
         try:
             urllib.request.urlopen(request, timeout=SECONDS_TO_FETCH).close()
         except urllib.error.HTTPError as error:
-            pytest.skip(f"Beam's Flink job server is not at {url}: HTTP {error.code}")
+            _do_without(f"Beam's Flink job server is not at {url}: HTTP {error.code}")
         except (OSError, http.client.HTTPException) as error:
-            pytest.skip(f"Beam's Flink job server cannot be fetched from {url}: {error}")
+            _do_without(f"Beam's Flink job server cannot be fetched from {url}: {error}")
     return str(JavaJarServer.local_jar(url))
 
 
@@ -64,19 +66,23 @@ def distribution(version: str) -> Path:
     if home is None and package is not None and package.submodule_search_locations:
         home = next(iter(package.submodule_search_locations))
     if home is None:
-        pytest.skip(
-            "no Flink here: neither FLINK_HOME nor apache-flink-libraries (uv sync --group flink)"
-        )
+        _do_without("no Flink here: neither FLINK_HOME nor the PyPI package apache-flink-libraries")
     (jar,) = Path(home, "lib").glob("flink-dist-*.jar")
     if not jar.name.startswith(f"flink-dist-{version}."):
-        pytest.skip(f"{home} is not Flink {version}: {jar.name}")
+        _do_without(f"{home} is not Flink {version}: {jar.name}")
     return Path(home)
 
 
 def require_java() -> None:
     """Skips the test where there is no Java."""
     if shutil.which("java") is None:
-        pytest.skip("Flink needs Java, and there is no `java` on the path")
+        _do_without("Flink needs Java, and there is no `java` on the path")
+
+
+def _do_without(reason: str) -> NoReturn:
+    if os.environ.get("CXR_FLINK") == "required":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @contextlib.contextmanager

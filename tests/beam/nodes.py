@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
@@ -31,6 +32,7 @@ from components.example_gen.component import XrayExampleGen
 from components.example_gen.datasets.source import Source
 from components.example_gen.settings import Quality, Split
 from components.example_gen.split import TRAIN
+from components.explanation.colours import blending_table
 from components.grad_cam import executor as grad_cam
 from components.grad_cam.artifacts import ExplanationReport
 from components.grad_cam.settings import GradCamSettings
@@ -63,8 +65,8 @@ class Explained:
     pictures: Mapping[str, bytes]
 
 
-def ingest(folders: Mapping[str, Path], out: Path, flags: Sequence[str]) -> Ingest:
-    """XrayExampleGen over the folders of datasets."""
+def ingest(folders: Mapping[str, Path | str], out: Path, flags: Sequence[str]) -> Ingest:
+    """XrayExampleGen over the folders of datasets, which may be URIs."""
     node = XrayExampleGen(
         sources={name: Source(folder=str(folder)) for name, folder in folders.items()},
         split=Split.model_validate({"fractions": {"train": 0.6, "val": 0.2, "test": 0.2}}),
@@ -207,18 +209,31 @@ def close(one: Any, other: Any, relative: float) -> bool:
     return bool(one == other)
 
 
-def look_alike(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> bool:
-    """Whether encoded pictures are the same, but for a grey level that rounding decides."""
+def same_pictures(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> bool:
+    """Whether pictures of maps that may differ by rounding are the same.
 
-    def pixels(picture: bytes) -> np.ndarray:
-        return tf.io.decode_image(picture).numpy().astype(int)
-
-    def alike(first: np.ndarray, second: np.ndarray) -> bool:
-        return first.shape == second.shape and np.abs(first - second).max() <= 1
-
+    Films have no map in them. Of the others a map's rounding may move a pixel from one of the 256
+    levels of heat to the next, and so each of its colours by what lies between two of those.
+    """
+    colours = int(np.abs(np.diff(blending_table(1.0).astype(int), axis=0)).max())
     return one.keys() == other.keys() and all(
-        alike(pixels(one[name]), pixels(other[name])) for name in one
+        one[name] == other[name]
+        if name.startswith("films/")
+        else _within(one[name], other[name], colours)
+        for name in one
     )
+
+
+def _within(one: bytes, other: bytes, colours: int) -> bool:
+    first, second = (
+        cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_UNCHANGED).astype(int)
+        for picture in (one, other)
+    )
+    if first.shape != second.shape:
+        return False
+    gaps = np.abs(first - second)
+    # Of a layer of heat the fourth is the level itself.
+    return bool((gaps[..., :3] <= colours).all() and (gaps[..., 3:] <= 1).all())
 
 
 def _context(out: Path, flags: Sequence[str]) -> BaseBeamExecutor.Context:

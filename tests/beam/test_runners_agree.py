@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from tfx.types import Artifact
 
+from components.grad_cam import pictures
 from pipeline.beam import BeamSettings, beam_args
 from tests.beam import nodes
 from tests.beam.conftest import Flags
@@ -105,4 +107,16 @@ def test_explanations_are_the_same(
     )
     assert len(found.index["cases"]) == 9
     assert nodes.close(found.index, explained.index, MAPS)
-    assert nodes.look_alike(found.pictures, explained.pictures)
+    assert len(found.pictures) == 3 * 9
+    assert nodes.same_pictures(found.pictures, explained.pictures)
+
+
+@pytest.mark.parametrize(("levels", "same"), [(0, True), (1, True), (2, False)])
+def test_pictures_may_differ_by_one_level_of_heat(levels: int, same: bool) -> None:
+    one, other = (
+        {"heat/0001.png": pictures.heat_png(np.full((7, 7), level / 255, np.float32), (96, 96))}
+        for level in (100, 100 + levels)
+    )
+    assert nodes.same_pictures(one, other) == same
+    assert not nodes.same_pictures(one, {})
+    assert not nodes.same_pictures({"films/0001.jpg": b"one"}, {"films/0001.jpg": b"other"})

@@ -42,6 +42,8 @@ EXPLAINED = 500
 EVERY = 0.25
 # Of sums of floats, which are added in another order.
 ROUNDING = 1e-9
+# Of a film's map, in logits.
+MAPS = 1e-5
 
 
 def main() -> None:
@@ -203,9 +205,9 @@ def compare(one: dict[str, Any], other: dict[str, Any]) -> None:
     )
     assert nodes.close(*exact, ROUNDING)
     assert nodes.close(one["Evaluator"], other["Evaluator"], ROUNDING)
-    (index, pictures), (other_index, other_pictures) = one["GradCamReport"], other["GradCamReport"]
-    assert nodes.close(index, other_index, 1e-5)
-    assert nodes.look_alike(pictures, other_pictures)
+    (index, drawn), (other_index, other_drawn) = one["GradCamReport"], other["GradCamReport"]
+    assert nodes.close(index, other_index, MAPS)
+    assert nodes.same_pictures(drawn, other_drawn)
     gap = max(
         (
             abs(first - second) / width

@@ -1,4 +1,4 @@
-"""Real evaluations, by TFX's Evaluator, of scores that tests make up."""
+"""Real evaluations, by the pipeline's Evaluator, of scores that tests make up."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
-from tfx.components.evaluator.executor import Executor
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.evaluator.eval_config import build_eval_config
 from components.evaluator.settings import EvaluatorSettings
+from components.evaluator.tfma_evaluator import Executor
 from components.example_gen.record import Labels
 
 IN_MEMORY = (
@@ -28,7 +28,7 @@ IN_MEMORY = (
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What TFX's Evaluator left."""
+    """What the Evaluator left."""
 
     uri: str
     blessed: bool

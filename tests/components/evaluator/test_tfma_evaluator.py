@@ -1,51 +1,99 @@
-"""Where the Evaluator's results are written."""
+"""The Evaluator's artifacts in stores: what Beam's workers write goes where they all see it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from unittest import mock
 
 import pytest
-from tfx.components.evaluator import executor as tfx_executor
-from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+import tensorflow_model_analysis as tfma
 from tfx.dsl.io import fileio
-from tfx.types import standard_artifacts
 
+from components import storage
+from components.evaluator import results
+from components.evaluator.settings import EvaluatorSettings
 from components.evaluator.tfma_evaluator import Executor
 from tests import stores
+from tests.components.evaluator.evaluations import Evaluation, evaluate, scored_example
+
+# Of a model that tells all films apart, and of one that tells none.
+GOOD, BAD = (0.1, 0.9), (0.9, 0.1)
 
 
-def written_to(monkeypatch: pytest.MonkeyPatch, root: str) -> str:
-    """The URI of the evaluation that TFX's own Executor is given, and writes a file below."""
-    told: list[str] = []
-
-    def write(_: Any, inputs: Any, outputs: Any, properties: Any) -> None:
-        (evaluation,) = outputs["evaluation"]
-        told.append(evaluation.uri)
-        if Path(evaluation.uri).is_dir():
-            Path(evaluation.uri, "metrics").write_text("0.9")
-
-    monkeypatch.setattr(tfx_executor.Executor, "Do", write)
-    model, evaluation = standard_artifacts.Model(), standard_artifacts.ModelEvaluation()
-    model.uri, evaluation.uri = f"{root}/model", f"{root}/evaluation"
-    Executor(BaseBeamExecutor.Context()).Do({"model": [model]}, {"evaluation": [evaluation]}, {})
-    assert evaluation.uri == f"{root}/evaluation"
-    return told[0]
-
-
-def test_on_google_s_store_workers_of_any_machine_write_in_place(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert written_to(monkeypatch, "gs://bucket/run") == "gs://bucket/run/evaluation"
-
-
-def test_what_tensorflow_does_not_open_is_written_here_and_uploaded(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def server() -> Iterator[None]:
     with stores.s3_server():
-        root = f"{stores.BUCKET}/run"
-        with fileio.open(f"{root}/model/saved_model.pb", "w") as file:
-            file.write("model")
-        assert Path(written_to(monkeypatch, root)).is_absolute()
-        with fileio.open(f"{root}/evaluation/metrics", "r") as file:
-            assert file.read() == "0.9"
+        yield
+
+
+@pytest.fixture(params=["memory", "s3"])
+def store(request: pytest.FixtureRequest) -> str:
+    uri = stores.memory()
+    return uri if request.param == "memory" else uri.replace("ram://", f"{stores.BUCKET}/")
+
+
+def run(folder: Path, probabilities: tuple[float, float] = GOOD) -> Evaluation:
+    films = [
+        scored_example(
+            number % 2,
+            probabilities[number % 2],
+            int(probabilities[number % 2] > 0.5),
+            {"dataset": "nih"},
+        )
+        for number in range(40)
+    ]
+    return evaluate(folder, films, EvaluatorSettings(min_auc={"nih": 0.8}), ["nih"])
+
+
+def test_what_tfma_writes_goes_to_the_artifacts_uri(store: str, tmp_path: Path) -> None:
+    written, read = [], []
+    extract_evaluate_and_write = tfma.ExtractEvaluateAndWriteResults
+    load_validation_result = tfma.load_validation_result
+
+    def write(*, output_path: str, **rest: object) -> object:
+        written.append(output_path)
+        return extract_evaluate_and_write(output_path=output_path, **rest)
+
+    def load(uri: str) -> object:
+        read.append(uri)
+        return load_validation_result(uri)
+
+    with (
+        mock.patch.object(tfma, "ExtractEvaluateAndWriteResults", write),
+        mock.patch.object(tfma, "load_validation_result", load),
+        stores.artifacts_in(store, Executor),
+    ):
+        run(tmp_path)
+    assert written == [f"{store}/evaluation/0"]
+    # On this machine, and from a copy only where TensorFlow does not open the store.
+    (uri,) = read
+    assert uri == written[0] if store.startswith("ram://") else not storage.is_remote(uri)
+    # Where the model is, for whoever reads the evaluation later.
+    (told,) = fileio.glob(f"{store}/evaluation/0/eval_config*")
+    with fileio.open(told) as file:
+        assert f"{store}/model/0" in file.read()
+
+
+@pytest.mark.parametrize("probabilities", [GOOD, BAD], ids=["good", "bad"])
+def test_it_finds_what_it_finds_on_paths(
+    probabilities: tuple[float, float], tmp_path: Path
+) -> None:
+    store = f"{stores.BUCKET}/{probabilities is GOOD}"
+    here = run(tmp_path / "here", probabilities)
+    with stores.artifacts_in(store, Executor):
+        there = run(tmp_path / "there", probabilities)
+    assert here.blessed == there.blessed == (probabilities == GOOD)
+    assert results.load_slices(f"{store}/evaluation/0") == results.load_slices(here.uri)
+    blessed = "BLESSED" if here.blessed else "NOT_BLESSED"
+    assert fileio.exists(f"{store}/blessing/0/{blessed}")
+
+
+def test_what_tfma_reads_with_is_its_own_again(tmp_path: Path) -> None:
+    before = tfma.load_validation_result
+    with (
+        mock.patch.object(tfma, "ExtractEvaluateAndWriteResults", side_effect=RuntimeError),
+        pytest.raises(RuntimeError),
+    ):
+        run(tmp_path)
+    assert tfma.load_validation_result is before

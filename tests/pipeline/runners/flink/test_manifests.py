@@ -139,6 +139,16 @@ def test_names_and_labels_meet() -> None:
     assert claim == manifest("storage")["metadata"]["name"]
 
 
+def test_pools_may_be_told_the_keys_of_a_store(composed: dict[str, Any]) -> None:
+    # By name alone: what is in the shell or in a secret, and nothing where there is none.
+    for name in ("workers-1", "workers-2"):
+        assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"} <= set(
+            composed[name]["environment"]
+        )
+    (secret,) = [one["secretRef"] for one in sidecar()["envFrom"]]
+    assert secret == {"name": "cxr-flink-store", "optional": True}
+
+
 def worker_of(_: int) -> int:
     return os.getpid()
 
