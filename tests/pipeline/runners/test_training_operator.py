@@ -40,7 +40,19 @@ def test_the_operator_knows_its_fields(spec: dict[str, Any]) -> None:
     assert set(spec["tfReplicaSpecs"]) == {"Chief", "Worker"}
     for replica in spec["tfReplicaSpecs"].values():
         assert set(replica) == REPLICA
-        assert replica["restartPolicy"] in ("OnFailure", "ExitCode")
+
+
+def test_whoever_fails_begins_again_and_not_for_ever(spec: dict[str, Any]) -> None:
+    """The operator adds up the restarts of containers, those of workers that were done, too."""
+    kinds = spec["tfReplicaSpecs"]
+    assert kinds["Chief"]["restartPolicy"] == "OnFailure"
+    # With OnFailure none would be there for a chief that fails after training.
+    assert kinds["Worker"]["restartPolicy"] == "Always"
+    assert spec["runPolicy"]["cleanPodPolicy"] == "Running", "else they outlive the chief"
+
+    workers = kinds["Worker"]["replicas"]
+    everybody = workers + kinds["Chief"]["replicas"]
+    assert workers + 3 * everybody < spec["runPolicy"]["backoffLimit"] <= workers + 4 * everybody
 
 
 @pytest.mark.parametrize("version", VERSIONS)
