@@ -12,6 +12,7 @@ import socket
 from components.errors import InputError
 
 _TF_CONFIG = "TF_CONFIG"
+_CONNECT = 2.0  # seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +39,22 @@ class Cluster:
         digest = hashlib.sha256(json.dumps(self.addresses).encode()).hexdigest()
         return f"workers-{digest[:16]}.json"
 
+    def chief_listens(self) -> bool:
+        """Whether somebody is at the chief's address: it is from when it begins to train."""
+        host, port = self.addresses[0].rsplit(":", 1)
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _CONNECT).close()
+        except OSError:
+            return False
+        return True
+
     @property
     def environment(self) -> dict[str, str]:
-        """The variable, for a process that is to be this worker."""
+        """The variable, for a process that is to be this worker.
+
+        It knows workers alone: whoever started them may have called the first one the chief, and
+        TensorFlow joins only processes that call one another the same.
+        """
         task = {"type": "worker", "index": self.index}
         cluster = {"worker": list(self.addresses)}
         return {_TF_CONFIG: json.dumps({"cluster": cluster, "task": task})}
@@ -61,6 +75,7 @@ def from_environment() -> Cluster | None:
         task, index = config["task"]["type"], int(config["task"]["index"])
         members = [(kind, one) for kind in ("chief", "worker") for one in groups.get(kind, [])]
         own = members.index((task, groups[task][index]))
+        _ = [int(address.rsplit(":", 1)[1]) for _, address in members]
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise InputError(
             f"TF_CONFIG names no worker of a cluster ({error!r}) in {text[:200]}: give it as the "

@@ -2,14 +2,16 @@
 
     TF_CONFIG='{"cluster": ..., "task": ...}' python -m components.trainer.worker FOLDER
 
-It waits until the Trainer, which is the chief, has written into the folder what to train, trains
-its share, and ends. The Trainer starts its own such process, since TensorFlow must join the others
-before it does anything else; and on one machine those of the others.
+It waits until the Trainer, which is the chief, has written into the folder what to train and has
+begun, trains its share, and ends; started again, it waits for the next training. The Trainer starts
+its own such process, since TensorFlow must join the others before it does anything else; and on one
+machine those of the others.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -89,10 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         own = cluster.from_environment()
         if own is None:
             raise InputError("TF_CONFIG is not set: it says which worker of which cluster this is")
-        # Where the Training Operator gives the chief a group of its own, TensorFlow would name the
-        # workers otherwise than the Trainer does, and join no cluster.
-        os.environ.update(own.environment)
-        _train(own, _await(asked.folder / own.spec_name))
+        os.environ.update(own.environment)  # where TensorFlow looks whom to join
+        _train(own, _await(own, asked.folder))
     except InputError as error:
         print(" ".join(str(error).split("\n")), file=sys.stderr, flush=True)
         return EXIT_INPUT
@@ -109,7 +109,7 @@ def _train(own: cluster.Cluster, spec: Spec) -> None:
             f"worker {own.index} sees other images, weights or code than worker 0: start all of "
             "them with the same image and the same volumes"
         )
-    # The spec may be one that an earlier, killed worker 0 left.
+    # A volume may show one worker an older spec than another.
     workers.agree([int(inputs.key[start : start + 5], 16) for start in range(0, 30, 5)])
     trained = train(
         inputs.network,
@@ -130,11 +130,18 @@ def _train(own: cluster.Cluster, spec: Spec) -> None:
         workers.gathered(np.zeros(1, np.float32))
 
 
-def _await(file: Path) -> Spec:
-    """What to train, once it is known: the chief may have hours of other nodes before it."""
-    while not file.exists():
+def _await(own: cluster.Cluster, folder: Path) -> Spec:
+    """What to train, once it is known: the chief may have hours of other nodes before it.
+
+    A killed chief leaves its spec behind. One that trains listens, and wrote its own before.
+    """
+    file = folder / own.spec_name
+    while True:
+        if own.index == 0 or (file.exists() and own.chief_listens()):
+            # The chief takes it away when it is done, maybe just now.
+            with contextlib.suppress(FileNotFoundError):
+                return Spec.model_validate_json(file.read_text("utf-8"))
         time.sleep(_LOOK_EVERY)
-    return Spec.model_validate_json(file.read_text("utf-8"))
 
 
 def _end_with_parent() -> None:

@@ -12,8 +12,8 @@ import tensorflow as tf
 from components.trainer.cluster import Cluster
 from components.trainer.imbalance import TrainingError
 
-# What ends a process that waits in vain. As an exit code it is 142, which tells it from an error
-# that the user can mend.
+# What ends a process that waits in vain: as an exit code 142. The Training Operator starts a worker
+# again whatever its code, until the job's `backoffLimit`: see tfjob.yaml.
 LATE = signal.SIGALRM
 
 

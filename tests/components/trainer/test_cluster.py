@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 import pytest
@@ -49,6 +50,16 @@ def test_what_it_says_of_itself_is_read_again(monkeypatch: pytest.MonkeyPatch) -
     assert cluster.from_environment() == one
 
 
+def test_a_chief_that_trains_can_be_told_from_one_that_does_not() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as chief:
+        own = Cluster((f"127.0.0.1:{chief.getsockname()[1]}", "127.0.0.1:1"), 1)
+        assert own.chief_listens()
+
+    assert not own.chief_listens()
+    # Where the chief's pod is not there yet, its name is not either.
+    assert not Cluster(("chief.invalid:2222", "127.0.0.1:1"), 1).chief_listens()
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -57,6 +68,7 @@ def test_what_it_says_of_itself_is_read_again(monkeypatch: pytest.MonkeyPatch) -
         "{}",
         '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
         '{"cluster": {"worker": ["a:1"]}, "task": {"type": "evaluator", "index": 0}}',
+        '{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}',
         '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
     ],
 )

@@ -66,21 +66,24 @@ Outcome = tuple[list[np.ndarray], dict[str, History], np.ndarray]
 def together(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Outcome], Path]:
     """What either of two workers ended with, and where they wrote."""
     folder = tmp_path_factory.mktemp("together")
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER, json.dumps(CASES), str(folder)],
-            env=os.environ | one.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=(folder / f"{one.index}.log").open("w"),
-        )
-        for one in cluster.on_loopback(2)
-    ]
+    processes: list[subprocess.Popen[bytes]] = []
     try:
+        for one in cluster.on_loopback(2):
+            with (folder / f"{one.index}.log").open("w") as log:
+                processes.append(
+                    subprocess.Popen(
+                        [sys.executable, "-c", WORKER, json.dumps(CASES), str(folder)],
+                        env=os.environ | one.environment,
+                        stdout=subprocess.DEVNULL,
+                        stderr=log,
+                    )
+                )
         for index, process in enumerate(processes):
             assert process.wait(300) == 0, (folder / f"{index}.log").read_text()[-3000:]
     finally:
         for process in processes:
             process.kill()
+            process.wait()
     found = [pickle.loads((folder / f"{index}.pickle").read_bytes()) for index in (0, 1)]
     for name in CASES:
         weights, phases, logits = found[0][name]

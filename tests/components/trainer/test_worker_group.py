@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,11 +18,13 @@ import pytest
 
 from components import progress
 from components.errors import InputError
-from components.trainer import cluster, worker_group
+from components.trainer import cluster, worker, worker_group
 from components.trainer.inputs import Given, open_inputs
 from components.trainer.settings import TrainerSettings
 from components.trainer.training import Workplace, train
+from components.trainer.worker import Spec
 from components.trainer.worker_group import train_on_workers
+from tests.components.trainer.networks import same
 from tests.components.trainer.samples import SIDE, make_example, write_records
 
 EPOCHS = 4
@@ -68,29 +73,51 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return processes
 
 
-@pytest.fixture
-def other_machine(given: Given) -> Iterator[dict[str, str]]:
-    """A worker that somebody else has started; gives the environment of the chief.
+class OtherMachine:
+    """A worker that somebody else starts, and whom the Training Operator tells who it is.
 
-    As the Training Operator writes it, who gives the chief a group of its own.
+    Attributes:
+      chief_environment: what the operator tells the chief.
     """
-    chief, other = cluster.on_loopback(2)[0].addresses
-    groups = {"chief": [chief], "worker": [other]}
-    of_chief, of_other = (
-        {"TF_CONFIG": json.dumps({"cluster": groups, "task": {"type": kind, "index": 0}})}
-        for kind in groups
-    )
-    with subprocess.Popen(
-        [sys.executable, "-m", "components.trainer.worker", str(given.cache_root)],
-        env=os.environ | of_other,
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        try:
-            yield of_chief
-            assert process.wait(60) == 0
-        finally:
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._addresses = cluster.on_loopback(2)[0].addresses
+        self.chief_environment = self._environment("chief")
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        self._processes.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "components.trainer.worker", str(self._folder)],
+                env=os.environ | self._environment("worker"),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+
+    def code(self) -> int:
+        """How the worker ended."""
+        return self._processes[-1].wait(60)
+
+    def close(self) -> None:
+        for process in self._processes:
             process.kill()
+            process.wait()
+
+    def _environment(self, kind: str) -> dict[str, str]:
+        chief, other = self._addresses
+        groups = {"chief": [chief], "worker": [other]}
+        task = {"type": kind, "index": 0}
+        return {"TF_CONFIG": json.dumps({"cluster": groups, "task": task, "environment": "cloud"})}
+
+
+@pytest.fixture
+def other_machine(given: Given) -> Iterator[OtherMachine]:
+    machine = OtherMachine(given.cache_root)
+    yield machine
+    machine.close()
 
 
 def test_after_a_kill_they_go_on_and_end_as_one_device(
@@ -98,7 +125,7 @@ def test_after_a_kill_they_go_on_and_end_as_one_device(
     tmp_path: Path,
     started: list[Any],
     monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
+    other_machine: OtherMachine,
 ) -> None:
     inputs = open_inputs(given)
     workplace = Workplace(given.cache_root / "unfinished" / inputs.key, tmp_path / "logs")
@@ -116,9 +143,11 @@ def test_after_a_kill_they_go_on_and_end_as_one_device(
     assert all(process.poll() is not None for process in started), "none is left behind"
     before = len(told)
 
-    for name, value in request.getfixturevalue("other_machine").items():
+    other_machine.start()
+    for name, value in other_machine.chief_environment.items():
         monkeypatch.setenv(name, value)
     together = train_on_workers(given, inputs, workplace)
+    assert other_machine.code() == 0
 
     assert int(told[before].split()[0]) > 2, "what was done is not done again"
     assert not list(given.cache_root.glob("workers-*.json"))
@@ -138,6 +167,53 @@ def test_after_a_kill_they_go_on_and_end_as_one_device(
     for left, right in zip(together.head.get_weights(), alone.head.get_weights(), strict=True):
         np.testing.assert_allclose(left, right, atol=2e-5)
     np.testing.assert_allclose(together.validation_logits, alone.validation_logits, atol=1e-4)
+
+
+def test_a_worker_that_was_done_and_starts_again_joins_the_next_training(
+    given: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_machine: OtherMachine
+) -> None:
+    """As where the chief fails after training, and comes again."""
+    inputs = open_inputs(given)
+    workplace = Workplace(tmp_path / "unfinished", tmp_path / "logs")
+    for name, value in other_machine.chief_environment.items():
+        monkeypatch.setenv(name, value)
+    other_machine.start()
+    first = train_on_workers(given, inputs, workplace)
+    assert other_machine.code() == 0
+
+    other_machine.start()
+    second = train_on_workers(given, inputs, workplace)
+
+    assert other_machine.code() == 0
+    assert second.phases == first.phases
+    assert same(second.head.get_weights(), first.head.get_weights())
+
+
+def test_what_a_killed_chief_left_is_not_trained(
+    given: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = cluster.on_loopback(2)[1]
+    host, port = own.addresses[0].split(":")
+    old, new = (
+        Spec(given=given, key=key, unfinished=tmp_path, log_dir=tmp_path, result=tmp_path)
+        for key in ("old", "new")
+    )
+    old.write(tmp_path / own.spec_name)
+    looks = 0
+    with contextlib.ExitStack() as stack:
+
+        def sleep(_: float) -> None:
+            nonlocal looks
+            looks += 1
+            assert looks <= 3, "the chief listens, and is not seen"
+            if looks == 3:
+                new.write(tmp_path / own.spec_name)
+                stack.enter_context(socket.create_server((host, int(port))))
+
+        monkeypatch.setattr(worker, "time", SimpleNamespace(sleep=sleep))
+
+        assert worker._await(own, tmp_path) == new
+    assert looks == 3
 
 
 def test_the_trainer_must_be_the_chief(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,13 +42,17 @@ def test_the_operator_knows_its_fields(spec: dict[str, Any]) -> None:
         assert set(replica) == REPLICA
 
 
-def test_workers_that_are_done_are_there_for_a_chief_that_failed_later(
-    spec: dict[str, Any],
-) -> None:
-    assert spec["tfReplicaSpecs"]["Worker"]["restartPolicy"] == "Always"
-    assert spec["tfReplicaSpecs"]["Chief"]["restartPolicy"] == "OnFailure"
-    # The job ends with its chief.
-    assert spec["runPolicy"]["cleanPodPolicy"] == "Running"
+def test_whoever_fails_begins_again_and_not_for_ever(spec: dict[str, Any]) -> None:
+    """The operator adds up the restarts of containers, those of workers that were done, too."""
+    kinds = spec["tfReplicaSpecs"]
+    assert kinds["Chief"]["restartPolicy"] == "OnFailure"
+    # With OnFailure none would be there for a chief that fails after training.
+    assert kinds["Worker"]["restartPolicy"] == "Always"
+    assert spec["runPolicy"]["cleanPodPolicy"] == "Running", "else they outlive the chief"
+
+    workers = kinds["Worker"]["replicas"]
+    everybody = workers + kinds["Chief"]["replicas"]
+    assert workers + 3 * everybody < spec["runPolicy"]["backoffLimit"] <= workers + 4 * everybody
 
 
 @pytest.mark.parametrize("version", VERSIONS)
