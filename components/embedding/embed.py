@@ -90,7 +90,7 @@ class _Embed(beam.DoFn):
     def __init__(self, work: Work, folder: str):
         self._work = work
         self._folder = folder
-        # One copy of the network for all threads of a worker.
+        # One for all threads of a worker process.
         self._shared = Shared()
 
     def setup(self) -> None:

@@ -16,8 +16,8 @@ class EmbeddingSettings(Settings):
     The Trainer, the Tuner and the cross-dataset matrix then read rows, and no images.
 
     Attributes:
-      enabled: whether there is such a node. On one machine it gains nothing: the Trainer's own
-        pass uses all cores, too, and has its cache.
+      enabled: whether there is such a node. On one machine it gains nothing, unless that has
+        several GPUs: the Trainer's own pass uses all cores, or one GPU, and has its cache.
       threads: cores that TensorFlow uses in each worker process of Beam. Where Beam runs in the
         node's own process TensorFlow has all cores, whatever is said here.
     """

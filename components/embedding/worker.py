@@ -1,12 +1,13 @@
-"""What each worker process of Beam has once: the frozen part, on a device."""
+"""What each worker process of Beam has once: the frozen part, on its devices."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +18,7 @@ from components.storage import local_copy
 from components.trainer import devices
 from components.trainer.activation_rows import RowFormat
 from components.trainer.frozen_part import (
+    FrozenPart,
     cache_name,
     frozen_part,
     kept_dtype,
@@ -57,8 +59,20 @@ class Work:
     node: Process
 
 
+@dataclasses.dataclass
+class _Network:
+    """The frozen part on one device (None: TensorFlow's choice), and how many batches are in it."""
+
+    device: str | None
+    part: FrozenPart
+    running: int = 0
+
+
 class Worker:
     """Runs the frozen part, for all of Beam's threads in a process.
+
+    There is one network on each of the process's devices: on all GPUs where Beam runs in the node's
+    own process, since no other is there to use them; else on one, which no other process has.
 
     Attributes:
       part: tells the frozen part, and how its answers are kept, from others.
@@ -66,7 +80,7 @@ class Worker:
     """
 
     def __init__(self, work: Work):
-        """Make the network as the Trainer makes it.
+        """Make the networks, as the Trainer makes its own.
 
         Raises:
           WeightsError: if the backbone's weights cannot be had.
@@ -74,15 +88,13 @@ class Worker:
         if work.node != this_process():
             bound_threads(work.threads)
         devices.prepare(work.settings.devices)
-        gpus = tuple(device.name for device in tf.config.list_logical_devices("GPU"))
-        self._device = take_device(gpus)
-        with tf.device(self._device), local_copy(work.transform_graph) as graph:
-            network = build_network(work.settings, work.image_size).frozen
-            preprocess = read_preprocessing(str(graph))
-            self._part = frozen_part(network, preprocess, work.settings, work.preprocessing)
-            self._part.trace()
-        self.part = cache_name(self._part.key, work.settings)
-        self.format = RowFormat(self._part.shape, kept_dtype(work.settings))
+        alone = work.node == this_process()
+        own = (_gpus() or (None,)) if alone else (take_device(_gpus()),)
+        with local_copy(work.transform_graph) as graph:
+            self._networks = [_Network(one, _frozen_on(one, work, str(graph))) for one in own]
+        part = self._networks[0].part
+        self.part = cache_name(part.key, work.settings)
+        self.format = RowFormat(part.shape, kept_dtype(work.settings))
         self._files = work.files
         self._lock = threading.Lock()
         self._claims: dict[str, str] = {}
@@ -104,11 +116,36 @@ class Worker:
         Raises:
           InputError: if an image gives no numbers.
         """
-        with tf.device(self._device):
-            rows = self._part(images)
+        with self._lent() as network, tf.device(network.device):
+            rows = network.part(images)
         stored = self.format.pack(sha256, rows)
         with self._lock:
             self._done += len(images)
             done, begun = self._done, len(self._begun)
         progress.report(begun, self._files, f"files of films; {done:,} films embedded")
         return stored
+
+    @contextlib.contextmanager
+    def _lent(self) -> Iterator[_Network]:
+        """The network that fewest threads are using."""
+        with self._lock:
+            network = min(self._networks, key=lambda one: one.running)
+            network.running += 1
+        try:
+            yield network
+        finally:
+            with self._lock:
+                network.running -= 1
+
+
+def _gpus() -> tuple[str, ...]:
+    return tuple(device.name for device in tf.config.list_logical_devices("GPU"))
+
+
+def _frozen_on(device: str | None, work: Work, graph: str) -> FrozenPart:
+    with tf.device(device):
+        network = build_network(work.settings, work.image_size).frozen
+        preprocess = read_preprocessing(graph)
+        part = frozen_part(network, preprocess, work.settings, work.preprocessing)
+        part.trace()
+    return part
