@@ -109,6 +109,23 @@ class Config(Settings):
         return self
 
     @pydantic.model_validator(mode="after")
+    def _ask_of_several_findings_what_they_have(self) -> Config:
+        if self.data.labels == "pneumonia":
+            return self
+        of_one = {
+            "evaluator.min_sensitivity": self.evaluator.min_sensitivity,
+            "evaluator.prevalence": self.evaluator.prevalence,
+            "trainer.calibration.prevalence": self.trainer.calibration.prevalence,
+        }
+        for setting, value in of_one.items():
+            if value:
+                raise ValueError(
+                    f"{setting}: says one number of a model that has one for each finding: leave "
+                    f"it out with data.labels={self.data.labels}"
+                )
+        return self
+
+    @pydantic.model_validator(mode="after")
     def _ask_for_explanations_that_are_measured(self) -> Config:
         if self.evaluator.min_explanation_lift and not self.explanation_probe.enabled:
             raise ValueError(

@@ -36,7 +36,8 @@ HEAD = "head"
 class Figures(Plain):
     """One trained model on one dataset's test images; intervals are over resampled patients.
 
-    That of a rate of 0 or 1 is Wilson's (1927), since all resamples have the same.
+    That of a rate of 0 or 1 is Wilson's (1927), of as many trials as there are patients, since all
+    resamples have the same.
 
     Attributes:
       experiment: its name.
@@ -99,6 +100,7 @@ def measure(
         }
         frozen = clock.lap()
         splits[TEST] = preparation.split(TEST, [f"{examples}/Split-{TEST}/*"])
+        preparation.evict(in_use=())
         imbalance = balance(splits[TRAIN].index.labels, task.outputs, settings)
         workplace = Workplace(Path(scratch), Path(scratch) / "logs")
 
@@ -198,7 +200,8 @@ def _figures(
     def rate(right: np.ndarray, among: np.ndarray) -> Interval:
         # All right, or all wrong, they are so in every resample, which is no certainty.
         if right[among].all() or not right[among].any():
-            return wilson(int(right[among].sum()), int(among.sum()))
+            trials = len(set(patients[among]))
+            return wilson(trials if right[among].any() else 0, trials)
         return bootstrap(
             lambda drawn: (
                 float(right[drawn][among[drawn]].mean()) if among[drawn].any() else float("nan")

@@ -15,11 +15,6 @@ from components.trainer.serving_module import Answers, ServingModule
 from components.trainer.tasks import TaskName
 from components.trainer.warmup import write_warmup
 
-INTENDED_USE = (
-    "Research and education: telling pneumonia from normal on frontal chest X-rays like those it "
-    "was trained on. Not a diagnostic device; not validated for any clinical use."
-)
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelContract:
@@ -56,7 +51,7 @@ class ModelContract:
     code: str
     training: dict[str, Any]
     quality: SanityAccount | None = None
-    intended_use: str = INTENDED_USE
+    intended_use: str
 
     @property
     def answers(self) -> Answers:

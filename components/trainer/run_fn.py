@@ -135,6 +135,7 @@ def _export(given: Given, inputs: Inputs, trained: Trained, model_dir: Path) -> 
         training=_account(task, settings, trained, splits)
         | {"warm_start": inputs.head is not None},
         quality=quality,
+        intended_use=task.intended_use,
     )
     sanity = InputSanity(reference, quality.limits)
     served = ServingModule(seeing, preprocessing, contract.answers, contract.explanation, sanity)

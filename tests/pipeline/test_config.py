@@ -309,6 +309,18 @@ def test_the_multi_label_experiment_labels_all_findings() -> None:
             "--set grad_cam.finding=Pneumonja: grad_cam.finding: 'Pneumonja' is no finding; did "
             "you mean Pneumonia? There are Atelectasis, ",
         ),
+        *(
+            (
+                "nih_multilabel",
+                f"{setting}={value}",
+                f"--set {setting}={value}: {setting}: says one",
+            )
+            for setting, value in (
+                ("evaluator.min_sensitivity", "{nih: 0.8}"),
+                ("evaluator.prevalence", "{nih: 0.1}"),
+                ("trainer.calibration.prevalence", "0.1"),
+            )
+        ),
     ],
 )
 def test_what_a_multi_label_experiment_cannot_be(experiment: str, override: str, text: str) -> None:

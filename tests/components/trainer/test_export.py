@@ -27,6 +27,7 @@ from components.trainer.operating_point import OperatingPoint
 from components.trainer.outputs import Output, fit_outputs
 from components.trainer.serving_module import Answers
 from components.trainer.settings import TrainerSettings
+from components.trainer.tasks import TASKS
 from components.transform.preprocessing import preprocess
 from tests.components.trainer.conftest import Trained
 from tests.components.trainer.samples import SIDE, image_of, serve
@@ -420,6 +421,13 @@ def test_extreme_scores_are_calibrated_before_they_saturate(
     assert ask(0.5, 0.5)["probability"] == pytest.approx(expit([-0.5, 0, 0.5]).tolist(), abs=1e-6)
 
 
+def test_what_a_model_is_for_is_said_of_one_finding_and_of_many() -> None:
+    one, many = (TASKS[labels].intended_use for labels in ("pneumonia", "findings"))
+    assert "pneumonia from normal" in one
+    assert "which of 14 findings" in many
+    assert all("Not a diagnostic device" in said for said in (one, many))
+
+
 def test_a_contract_is_strict_json_even_without_a_class(tmp_path: Path) -> None:
     (output,) = fit_outputs(
         ["pneumonia"],
@@ -441,6 +449,7 @@ def test_a_contract_is_strict_json_even_without_a_class(tmp_path: Path) -> None:
         preprocessing="grey",
         code="0" * 16,
         training={},
+        intended_use=TASKS["pneumonia"].intended_use,
     ).save(tmp_path)
 
     text = (tmp_path / CONTRACT).read_text("utf-8")
