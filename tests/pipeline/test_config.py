@@ -309,22 +309,24 @@ def test_the_multi_label_experiment_labels_all_findings() -> None:
             "--set grad_cam.finding=Pneumonja: grad_cam.finding: 'Pneumonja' is no finding; did "
             "you mean Pneumonia? There are Atelectasis, ",
         ),
-        *(
-            (
-                "nih_multilabel",
-                f"{setting}={value}",
-                f"--set {setting}={value}: {setting}: says one",
-            )
-            for setting, value in (
-                ("evaluator.min_sensitivity", "{nih: 0.8}"),
-                ("evaluator.prevalence", "{nih: 0.1}"),
-                ("trainer.calibration.prevalence", "0.1"),
-            )
-        ),
     ],
 )
 def test_what_a_multi_label_experiment_cannot_be(experiment: str, override: str, text: str) -> None:
     assert message(experiment, override).startswith(text)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "evaluator.min_sensitivity={nih: 0.8}",
+        "evaluator.prevalence={nih: 0.1}",
+        "trainer.calibration.prevalence=0.1",
+    ],
+)
+def test_one_number_is_not_asked_of_many_findings(override: str) -> None:
+    setting = override.partition("=")[0]
+    assert f"{setting}: says one number" in message("nih_multilabel", override)
+    assert load_config("nih", [override])
 
 
 def test_a_lift_of_explanations_is_asked_for_only_where_they_are_measured() -> None:
